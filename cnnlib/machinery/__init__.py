@@ -1,0 +1,1 @@
+"""What keeps the notebooks in order: pairs in step, generated cells, stored outputs."""

@@ -1,0 +1,139 @@
+"""Convolution and its transpose, as matrix products."""
+
+import numpy as np
+
+from cnnlib.geometry import (
+    Size,
+    conv_output_size,
+    conv_transpose_output_size,
+    padding_amounts,
+    to_pair,
+)
+from cnnlib.ops.checks import check_images, check_weight
+from cnnlib.ops.windows import add_windows, column_blocks, images_per_block
+
+
+def conv2d(
+    images: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> np.ndarray:
+    """Slide every kernel over every image and sum the products (a cross-correlation, as in torch).
+
+    Args:
+        images: (N, C, H, W), float32 or float64.
+        weight: (O, C / groups, kh, kw), of the images' dtype.
+        bias: (O,) of the images' dtype, or None.
+        stride, dilation: integers or pairs.
+        padding: an integer or a pair, "valid" (none) or "same" (output as large as the image,
+            stride 1 only); the padding is zero.
+        groups: C and O are split into this many groups, and each sees only its own channels.
+
+    Returns:
+        (N, O, out_h, out_w), of the images' dtype.
+
+    Raises:
+        TypeError: not NumPy arrays of one dtype, float32 or float64.
+        ValueError: shapes that do not go together, or a kernel that does not fit.
+
+    Example:
+        >>> images, weight = np.ones((1, 3, 28, 28)), np.ones((8, 3, 5, 5))
+        >>> conv2d(images, weight).shape
+        (1, 8, 24, 24)
+        >>> float(conv2d(images, weight)[0, 0, 0, 0])  # 3 * 5 * 5 products of 1 and 1
+        75.0
+
+    Taught in notebook 02.
+    """
+    N, C, H, W = check_images(images)
+    O, kernel_size = check_weight(images, weight, bias, groups, transposed=False)
+    out_h, out_w = conv_output_size(
+        (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
+    amounts = padding_amounts(padding, kernel_size, stride=stride, dilation=dilation)
+    # One matrix product an image and group: each kernel is a row, each window a column.
+    kernels = np.ascontiguousarray(weight).reshape(groups, O // groups, -1)
+    products = np.empty((N, groups, O // groups, out_h * out_w), images.dtype)
+    for block, columns in column_blocks(
+        images, kernel_size, (out_h, out_w), amounts, stride, dilation
+    ):
+        columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
+        np.matmul(kernels, columns, out=products[block])
+    out = products.reshape(N, O, out_h, out_w)
+    if bias is not None:
+        out += bias[:, None, None]
+    return out
+
+
+def conv_transpose2d(
+    images: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> np.ndarray:
+    """Stamp every kernel, scaled by the pixel, onto the output: the adjoint of conv2d.
+
+    With the same weight and settings, <conv2d(x), y> = <x, conv_transpose2d(y)>: it returns to
+    the size of x, not to its values.
+
+    Args:
+        images: (N, C, H, W), float32 or float64.
+        weight: (C, O / groups, kh, kw), of the images' dtype: conv2d's weight that leads from O
+            channels to C.
+        bias: (O,) of the images' dtype, or None.
+        stride, padding, dilation: integers or pairs, those of the convolution that is transposed.
+        output_padding: an integer or a pair: rows and columns more at the bottom and right.
+        groups: as in conv2d.
+
+    Returns:
+        (N, O, out_h, out_w), of the images' dtype.
+
+    Raises:
+        TypeError: not NumPy arrays of one dtype, float32 or float64.
+        ValueError: shapes that do not go together, or an empty output.
+
+    Example:
+        >>> image, weight = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))
+        >>> conv_transpose2d(image, weight, stride=2)[0, 0]
+        array([[1., 1., 1., 1.],
+               [1., 1., 1., 1.],
+               [1., 1., 1., 1.],
+               [1., 1., 1., 1.]])
+
+    Taught in notebook 03.
+    """
+    N, C, H, W = check_images(images)
+    O, kernel_size = check_weight(images, weight, bias, groups, transposed=True)
+    out_size = conv_transpose_output_size(
+        (H, W),
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+    )
+    pad_h, pad_w = to_pair(padding)
+    amounts = (pad_h, pad_h), (pad_w, pad_w)
+    # conv2d's two steps the other way round: a product with the transposed kernels turns pixels
+    # into columns, and the columns are added up where their windows are.
+    kernels = np.ascontiguousarray(weight).reshape(groups, C // groups, -1).swapaxes(1, 2)
+    out = np.empty((N, O, *out_size), images.dtype)
+    B = images_per_block(N, groups * kernels.shape[1] * H * W * images.itemsize)
+    for start in range(0, N, B):
+        pixels = np.ascontiguousarray(images[start : start + B])
+        columns = np.matmul(kernels, pixels.reshape(-1, groups, C // groups, H * W))
+        windows = columns.reshape(-1, O, *kernel_size, H, W)
+        out[start : start + B] = add_windows(windows, out_size, amounts, stride, dilation)
+    if bias is not None:
+        out += bias[:, None, None]
+    return out
