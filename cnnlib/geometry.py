@@ -4,6 +4,7 @@ Everything here is integers in, integers out; no array is touched. A size is giv
 meant for both axes, or as a pair (height, width), exactly as in torch.
 """
 
+from numbers import Integral
 from operator import index
 
 Pair = tuple[int, int]
@@ -304,11 +305,20 @@ def num_macs(
 
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
-    """Raise a ValueError unless the channels can be shared out evenly among the groups."""
-    to_pair((in_channels, out_channels), "channels (in, out)", at_least=1)
-    to_pair(groups, "groups", at_least=1)
+    """Raise an error unless all are counts and `groups` divides both numbers of channels."""
+    check_count(in_channels, "in_channels")
+    check_count(out_channels, "out_channels")
+    check_count(groups, "groups")
     if in_channels % groups or out_channels % groups:
         raise ValueError(
             f"expected in_channels and out_channels divisible by groups, got {in_channels} and "
             f"{out_channels} with groups={groups}"
         )
+
+
+def check_count(value: int, name: str) -> None:
+    """Raise an error unless value is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"expected {name} to be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"expected {name} to be at least 1, got {value}")

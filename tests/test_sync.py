@@ -492,7 +492,7 @@ def test_generated_cells_are_put_back(pair):
 def test_what_is_written_under_the_card_without_a_cell_break_is_kept(pair):
     path, text = pair
     edit_text(text, "| Device | CPU |\n\n+++\n", "| Device | CPU |\n\nGoals.\n\n- **one**\n\n+++\n")
-    edit_text(text, "else clone))\n", "else clone))\nprint(1)\n")
+    edit_text(text, "str(found[0]))\n", "str(found[0]))\nprint(1)\n")
     assert run(path, "--no-run") == 0
     assert "Goals.\n\n- **one**" in sources(pair)
     assert "print(1)" in sources(pair)

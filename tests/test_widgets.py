@@ -118,6 +118,16 @@ def test_preset_becomes_my_own_when_a_number_moves(explorer):
     np.testing.assert_array_equal(explorer.result, explorer.image[1:-1, 1:-1])
 
 
+def test_a_preset_is_one_redraw(explorer):
+    """Ten values change with a preset; drawing each would take a second."""
+    draw, drawn = explorer.panels.draw, []
+    explorer.panels.draw = lambda *arguments: drawn.append(1) or draw(*arguments)
+    explorer.preset.value = "blur"
+    assert len(drawn) == 1
+    explorer.stride.value = 4  # moves the sliders of the marked place too
+    assert len(drawn) == 2
+
+
 def test_every_preset_survives_a_browser(explorer):
     """A browser moves a slider to its nearest step: every preset must stand on steps."""
     for name, (values, divisor) in widgets.KERNELS.items():

@@ -219,7 +219,7 @@ def _common_pattern(failures: list[Run], tolerance: float) -> tuple[str, int]:
     """What can be said without knowing the exercise, and on how many failing cases it holds.
 
     A wrong shape or kind is told of the first case. A pattern of values has to show on half of the
-    cases: in a single small one it may be chance.
+    cases with the right shape: in a single small one it may be chance.
     """
     got, expected, _ = _first_wrong_part(failures[0], tolerance)
     words = _exchanged(failures[0], tolerance) or structure(got, expected)
@@ -227,11 +227,11 @@ def _common_pattern(failures: list[Run], tolerance: float) -> tuple[str, int]:
         return words, 1
     found = Counter()
     for run in failures:
-        if not run.error:
-            got, expected, _ = _first_wrong_part(run, tolerance)
+        got, expected, _ = _first_wrong_part(run, tolerance)
+        if not run.error and not structure(got, expected):
             found[pattern(got, expected, tolerance)] += 1
     words, count = found.most_common(1)[0]
-    return (words, count) if words and 2 * count >= len(failures) else ("", 1)
+    return (words, count) if words and 2 * count >= found.total() else ("", 1)
 
 
 def _exchanged(run: Run, tolerance: float) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cnnlib.machinery.generated import card, colab_badge, title
+from cnnlib.machinery.generated import card, colab_badge, exercises_of, title
 from cnnlib.machinery.pairs import SyncError, read_notebook
 
 BEGIN, END = "<!-- course:begin -->", "<!-- course:end -->"
@@ -15,19 +15,17 @@ def course_table(folder: Path, address: str) -> str:
         folder: where the notebooks are.
         address: the repository's address, for the Colab badges.
     """
-    # Imported here: the exercises are many modules, and only the README needs all of them.
-    from cnnlib.exercises import EXERCISES
-
     rows = ["| NN | Notebook | Exercises | Time | Colab |", "|---|---|---|---|---|"]
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
         notebook = read_notebook(path)
         number, name, promise = title(notebook)
-        mine = [exercise for key, exercise in EXERCISES.items() if key.split(".")[0] == number]
+        mine = exercises_of(number)
         points = sum(exercise.points for exercise in mine)
         exercises = f"{len(mine)} ({points} points)" if mine else "–"
         link = f"[{name}]({folder.name}/{path.name})"
         badge = colab_badge(address, path.name).replace("this notebook", f"notebook {number}")
-        minutes = f"{card(notebook)['minutes']} min"
+        practice = sum(exercise.minutes for exercise in mine)
+        minutes = f"{card(notebook)['minutes']} + {practice} min"
         rows.append(f"| {number} | **{link}** · {promise} | {exercises} | {minutes} | {badge} |")
     return "\n".join(rows)
 

@@ -14,21 +14,23 @@ BOOTSTRAP = """\
 # Finds cnnlib, the workbook's own library: installed, around this notebook, or at its address.
 import importlib.util
 import os
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from subprocess import getstatusoutput
 
 if importlib.util.find_spec("cnnlib") is None:
-    address = os.environ.get("CNN_WORKBOOK_ADDRESS", "<address>")
-    clone = Path.cwd() / "cnn-workbook"
-    around = [clone, Path.cwd(), *Path.cwd().parents]
-    around = [folder for folder in around if (folder / "cnnlib/project.py").is_file()]
-    if not around:
-        command = f'git clone --quiet --depth 1 "{address}" "{clone}"'
-        done = subprocess.run(command, shell=True, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"Could not fetch the workbook from {address}: {done.stderr}")
-    sys.path.insert(0, str(around[0] if around else clone))
+    address = "<address>"
+    address = os.environ.get("CNN_WORKBOOK_ADDRESS", address)
+    around = [Path.cwd() / "cnn-workbook", Path.cwd(), *Path.cwd().parents]
+    found = [folder for folder in around if (folder / "cnnlib/project.py").is_file()]
+    if not found:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as part:  # only a whole clone is kept
+            failed, said = getstatusoutput(f'git clone -q --depth 1 "{address}" "{part}/clone"')
+            if failed:
+                raise RuntimeError(f"Could not fetch the workbook from {address}: {said}")
+            found = [Path(part, "clone").rename(around[0])]
+    sys.path.insert(0, str(found[0]))
 """
 
 
@@ -71,11 +73,21 @@ def colab_badge(address: str, notebook_name: str, folder: str = "notebooks") -> 
     return f"[![Open this notebook in Colab]({image})]({target})"
 
 
+def exercises_of(number: str) -> list:
+    """The exercises of notebook `number`, such as "02"."""
+    # Imported here: the exercises are many modules, and pairing does not need them.
+    from cnnlib.exercises import EXERCISES
+
+    return [exercise for key, exercise in EXERCISES.items() if key.split(".")[0] == number]
+
+
 def card_source(notebook: NotebookNode, address: str, notebook_name: str) -> str:
     """Badge and card as the Markdown that stands under the title."""
     values = card(notebook)
+    exercises = sum(exercise.minutes for exercise in exercises_of(values["number"]))
+    practice = f"; {exercises} more for the exercises" if exercises else ""
     rows = {
-        "Time": f"about {values['minutes']} minutes, reading and doing",
+        "Time": f"about {values['minutes']} minutes to read and run{practice}",
         "Runs in": f"at most {values['run_s']} s on two CPU cores",
         "You need": values["needs"],
         "Data": values["data"],

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.geometry import Pair, check_channels, to_pair
+from cnnlib.geometry import Pair, check_channels, check_count
 
 FLOATS = (np.float32, np.float64)
 
@@ -55,7 +55,7 @@ def check_weight(
     layout = "(C, O / groups, kh, kw)" if transposed else "(O, C / groups, kh, kw)"
     if weight.ndim != 4 or 0 in weight.shape:
         raise ValueError(f"expected weight {layout}, got {weight.shape}")
-    to_pair(groups, "groups", at_least=1)
+    check_count(groups, "groups")
     C = images.shape[1]
     if transposed:
         in_channels, out_channels = weight.shape[0], weight.shape[1] * groups

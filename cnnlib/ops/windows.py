@@ -59,7 +59,7 @@ def im2col(
     )
     amounts = padding_amounts(padding, kernel_size, stride=stride, dilation=dilation)
     windows = sliding_windows(pad_images(images, amounts), kernel_size, stride, dilation)
-    # A copy always: the columns must never share memory with the images.
+    # Windows are a read-only view; the columns are an array of their own.
     return windows.copy().reshape(N, C * kernel_h * kernel_w, out_h * out_w)
 
 
@@ -114,7 +114,8 @@ def col2im(
             f"expected columns {expected} for output_size {(H, W)} and kernel_size "
             f"{(kernel_h, kernel_w)}, got {columns.shape}"
         )
-    windows = columns.reshape(N, -1, kernel_h, kernel_w, out_h, out_w)
+    C = rows // (kernel_h * kernel_w)
+    windows = columns.reshape(N, C, kernel_h, kernel_w, out_h, out_w)
     amounts = padding_amounts(padding, kernel_size, stride=stride, dilation=dilation)
     return add_windows(windows, (H, W), amounts, stride, dilation)
 
@@ -220,4 +221,4 @@ def add_windows(windows: np.ndarray, image_size: Pair, amounts, stride: Size, di
         for j in range(kernel_w):
             rows, cols = window_slices(i, j, (out_h, out_w), stride, dilation)
             padded[:, :, rows, cols] += windows[:, :, i, j]
-    return padded[:, :, top : top + H, left : left + W].copy()
+    return padded[:, :, top : top + H, left : left + W]

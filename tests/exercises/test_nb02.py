@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from .mutants import Mutant, survives, words, wrong
 
 from cnnlib.exercises import EXERCISES, check, examine
+
+from .mutants import Mutant, survives, words, wrong
 
 MUTANTS: list[Mutant] = []
 IDS = [name for name in EXERCISES if name.startswith("02.")]
@@ -87,7 +88,7 @@ def takes_the_mean(image, kernel):
     return (windows * kernel).mean(axis=(2, 3))
 
 
-@mutant("02.1", "which axis is which")
+@mutant("02.1", "rows and columns have changed places")
 def exchanges_rows_and_columns(image, kernel):
     kh, kw = kernel.shape
     output = np.zeros((image.shape[1] - kw + 1, image.shape[0] - kh + 1))
@@ -306,7 +307,7 @@ def returns_them_in_another_order():
     return CONTRAST, CROSS, np.array(RIGHT)
 
 
-@mutant("02.2", "shift_right", "one 1")
+@mutant("02.2", "shift_right", "not finite")
 def holds_a_nan():
     return np.full((3, 3), np.nan), CROSS, CONTRAST
 
@@ -931,18 +932,18 @@ def subtracts_the_bias(images, weight, bias=None, **sizes):
     return slow_conv2d(images, weight, None if bias is None else -bias, **sizes)
 
 
-@mutant("02.7", "bias", "last axis")
-def adds_the_bias_along_the_last_axis(images, weight, bias=None, **sizes):
+@mutant("02.7", "bias", "along the width")
+def adds_the_bias_without_new_axes(images, weight, bias=None, **sizes):
     output = slow_conv2d(images, weight, **sizes)
-    return output if bias is None else output + np.resize(bias, output.shape[-1])
+    return output if bias is None else output + bias
 
 
-@mutant("02.7", "bias", "everything together")
+@mutant("02.7", "bias", "once for every channel")
 def adds_the_bias_once_per_channel(images, weight, bias=None, **sizes):
     return slow_conv2d(images, weight, None if bias is None else bias * weight.shape[1], **sizes)
 
 
-@mutant("02.7", "blocks", "every groups-th channel")
+@mutant("02.7", "a block of channels", "every groups-th channel")
 def interleaves_the_groups(images, weight, bias=None, **sizes):
     every = {"channels": lambda g, groups, C: range(g, C, groups)}
     return slow_conv2d(images, weight, bias, **every, **sizes)
@@ -983,7 +984,7 @@ def looks_at_the_first_image_only(images, weight, bias=None, **sizes):
     return slow_conv2d(images[:1], weight, bias, **sizes)
 
 
-@mutant("02.7", "two images", "another shape")
+@mutant("02.7", "which axis is which")
 def returns_channels_last(images, weight, bias=None, **sizes):
     return np.moveaxis(slow_conv2d(images, weight, bias, **sizes), 1, -1)
 
@@ -1098,7 +1099,7 @@ def checks_linearity_only(system, kernel_size):
     kernel = impulse_response(system, kernel_size)[::-1, ::-1]
     rng = np.random.default_rng(7)
     one, two = rng.normal(size=(2, 9, 9))
-    linear = np.allclose(system(2 * one - two), 2 * system(one) - system(two))
+    linear = np.allclose(system(2 * one + two), 2 * system(one) + system(two))
     return kernel if linear else None
 
 
@@ -1125,7 +1126,7 @@ def takes_every_kernel_for_three_by_three(system, kernel_size):
     return system(image)[::-1, ::-1]
 
 
-@mutant("02.8", "ValueError", "line 4", "system(image)", outcome="error")
+@mutant("02.8", "ValueError", "return system(image)", outcome="error")
 def shows_too_small_an_image(system, kernel_size):
     image = np.zeros((kernel_size[0] - 1, kernel_size[1]))
     image[0, 0] = 1

@@ -129,6 +129,14 @@ def _no_bias(images, weight, bias=None, **kwargs):
     return conv2d(images, weight, **kwargs)
 
 
+def _bias_along_the_width(images, weight, bias, **kwargs):
+    return conv2d(images, weight, **kwargs) + bias
+
+
+def _bias_for_each_channel(images, weight, bias, **kwargs):
+    return conv2d(images, weight, bias * weight.shape[1], **kwargs)
+
+
 def _flipped(images, weight, bias=None, **kwargs):
     return conv2d(images, weight[:, :, ::-1, ::-1], bias, **kwargs)
 
@@ -141,6 +149,14 @@ CONV2D_MISCONCEPTIONS = (
         "The dilation was not used: the window's pixels stand `dilation` apart.",
     ),
     Misconception(_no_bias, "The bias was not added."),
+    Misconception(
+        _bias_along_the_width,
+        "The bias was added along the width: it needs the shape (O, 1, 1), bias[:, None, None].",
+    ),
+    Misconception(
+        _bias_for_each_channel,
+        "The bias was added once for every channel; it belongs to a kernel, and is added once.",
+    ),
     Misconception(_flipped, "The kernel was flipped. A convolutional layer uses it as it stands."),
     Misconception(
         _one_sided,

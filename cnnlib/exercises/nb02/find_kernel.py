@@ -49,6 +49,7 @@ SYSTEMS = (
         np.array([[6.0, -1, -1], [0, 5, 5], [0, 0, -6]]),
     ),
     ("a kernel and then + 1", lambda image: _filter(image, _K) + 1, (3, 3), None),
+    ("a kernel applied to the squared image", lambda i: _filter(np.square(i), _K), (3, 3), None),
     (
         "a kernel and then ReLU",
         lambda image: np.maximum(_filter(image, _POSITIVE), 0),
@@ -67,7 +68,6 @@ SYSTEMS = (
         (3, 3),
         None,
     ),
-    ("a kernel applied to the squared image", lambda i: _filter(np.square(i), _K), (3, 3), None),
     ("a kernel that fades towards the border", _vignette, (3, 3), None),
 )
 

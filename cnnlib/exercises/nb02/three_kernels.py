@@ -92,6 +92,8 @@ def _cause(name: str, kernel: np.ndarray) -> str:
     for other, right in zip(_KERNEL_NAMES, three_kernels(), strict=True):
         if not any_wrong(differs(kernel, right, 1e-6)):
             return f"This is {other}. Return the three in order: {', '.join(_KERNEL_NAMES)}."
+    if not np.all(np.isfinite(kernel)):
+        return "There are values that are not finite: a division by zero?"
     if name == "shift_right":
         return (
             "Nothing is to be mixed here: one 1, where the value comes from, and eight zeros. The "
