@@ -33,14 +33,18 @@ PAUSE_S = 0.1  # after a block
 
 
 def textbook_conv2d(images: np.ndarray, weight: np.ndarray, padding: int) -> np.ndarray:
-    """The baseline: windows of the whole batch as a view, reshaped into one tall matrix."""
+    """The baseline: a strided view of all windows of the batch, reshaped into one wide matrix.
+
+    Of the orders in which textbooks lay the matrix out, this one is fast: a row runs along an
+    image's rows. With one window a row, each copy moves three numbers and takes twice as long.
+    """
     N, O, size = images.shape[0], weight.shape[0], weight.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    windows = sliding_window_view(padded, size, axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
-    out_h, out_w = windows.shape[1:3]
-    columns = windows.reshape(N * out_h * out_w, -1)
-    out = columns @ weight.reshape(O, -1).T
-    return out.reshape(N, out_h, out_w, O).transpose(0, 3, 1, 2)
+    windows = sliding_window_view(padded, size, axis=(2, 3)).transpose(1, 4, 5, 0, 2, 3)
+    out_h, out_w = windows.shape[4:]
+    columns = windows.reshape(-1, N * out_h * out_w)
+    out = weight.reshape(O, -1) @ columns
+    return out.reshape(O, N, out_h, out_w).transpose(1, 0, 2, 3)
 
 
 def median_times_s(functions: dict, rounds: int) -> dict:

@@ -127,7 +127,7 @@ def device() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding(OK, "device", "MPS: the graphics part of an Apple chip")
     else:
-        yield Finding(OK, "device", f"CPU, {threads} threads; enough for every notebook")
+        yield Finding(OK, "device", f"CPU, threads: {threads}; enough for every notebook")
     if caught and not has_cuda:
         yield Finding(WARNING, "device", f"no CUDA: {caught[0].message}", "update the GPU's driver")
     if threads == 1 < cores:
@@ -143,24 +143,25 @@ def data() -> Iterator[Finding]:
     """The shipped data files, each against its SHA-256; nothing is downloaded."""
     from cnnlib.data import FILES, DataError, file_path
 
-    root, here = project.root(), 0
+    root, whole, damaged = project.root(), 0, 0
     places = [project.home() / "data"] + ([root / "data"] if root is not None else [])
     for name in FILES:
         if not any((place / name).exists() for place in places):
             continue
         try:
             file_path(name)
-            here += 1
+            whole += 1
         except DataError as error:
-            yield Finding(PROBLEM, "data", str(error))
-            here += 1
-    if here == len(FILES):
-        yield Finding(OK, "data", f"{here} files looked at")
-        return
-    says = f"{len(FILES) - here} of {len(FILES)} files are not here"
-    if root is None:
+            damaged += 1
+            says, _, mend = str(error).rpartition(". ")
+            yield Finding(PROBLEM, "data", says, mend)
+    if whole:
+        yield Finding(OK, "data", f"{whole} files are here, each with the right SHA-256")
+    missing = len(FILES) - whole - damaged
+    says = f"{missing} of {len(FILES)} files are not here"
+    if missing and root is None:
         yield Finding(WARNING, "data", says, "each is downloaded when it is first asked for")
-    else:
+    elif missing:
         yield Finding(PROBLEM, "data", says, "git checkout -- data")
 
 

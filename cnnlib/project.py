@@ -76,7 +76,7 @@ def _project_table(path: Path) -> dict:
     """The [project] table of a pyproject.toml; empty when there is no readable file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError):  # not TOML, or not even text
         return {}
 
 

@@ -1,9 +1,12 @@
 """`python -m cnnlib sync` never loses an edit, writes only what changed, and says what it did."""
 
 import copy
+import json
 import os
+import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -255,6 +258,59 @@ def test_without_a_last_sync_sides_that_differ_are_a_conflict(pair, capsys):
     assert "'See.'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("prefer", ["ipynb", "md"])
+@pytest.mark.parametrize("edited", ["ipynb", "md"])
+def test_prefer_does_not_undo_an_edit_that_stands_alone(pair, edited, prefer):
+    path, text = pair
+    if edited == "md":
+        edit_text(text, "Look.", "See.")
+    else:
+        edit_notebook(path, set_source("Look.", "See."))
+    assert run(path, "--no-run", "--prefer", prefer) == 0
+    assert "See." in sources(pair)
+
+
+def test_a_picture_in_a_cell_outlives_an_edit_of_its_text(pair):
+    path, text = pair
+    picture = {"a.png": {"image/png": "AAAA"}}
+    edit_notebook(path, lambda n: cell_with(n, "Look.").update(attachments=picture))
+    edit_text(text, "Look.", "See ![a dot](attachment:a.png).")
+    assert run(path, "--no-run") == 0
+    assert cell_with(read(path), "See ").attachments == picture
+
+
+def test_line_ends_of_windows_are_no_edit(pair):
+    path, text = pair
+    for file in pair:
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    os.utime(text, (path.stat().st_atime, path.stat().st_mtime))
+    before = contents(pair)
+    assert run(path, "--no-run") == 0
+    assert contents(pair) == before
+    edit_text(text, "Look.", "See.")
+    assert run(path, "--no-run") == 0
+    assert "See." in sources(pair)
+
+
+def test_a_notebook_of_an_older_format_gets_ids_that_stay(pair):
+    path, text = pair
+
+    def older(notebook):
+        notebook.nbformat_minor = 4
+        for cell in notebook.cells:
+            cell.pop("id")
+
+    edit_notebook(path, older)
+    assert b'"id"' not in path.read_bytes()
+    edit_text(text, "Look.", "See.")
+    assert run(path, "--no-run") == 0
+    before = contents(pair)
+    assert b'"id"' in before[0]
+    assert run(path, "--no-run") == 0
+    assert contents(pair) == before
+    assert "See." in sources(pair)
+
+
 def test_jupyterlab_keeps_the_hash_and_the_text_as_they_are(pair):
     """What JupyterLab does on opening and saving, by jupytext's own contents manager."""
     jupytext = pytest.importorskip("jupytext")
@@ -279,7 +335,7 @@ def test_jupyterlab_keeps_the_hash_and_the_text_as_they_are(pair):
 
 CELLS = st.lists(
     st.tuples(
-        st.sampled_from(["markdown", "code"]),
+        st.sampled_from(["markdown", "code", "raw"]),
         st.text(st.sampled_from("ab #`:-+\n\t{|}×\\'\"$[]()<>=0\r"), max_size=30),
         st.lists(st.sampled_from(["a", "b-c"]), unique=True, max_size=2),
     ),
@@ -296,7 +352,7 @@ def test_whatever_is_typed_into_a_notebook_comes_back_or_is_refused(pair, cells)
     notebook = read(path)
     notebook.cells = notebook.cells[:5]
     for kind, source, cell_tags in cells:
-        make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}[kind]
+        make = getattr(nbformat.v4, f"new_{kind}_cell")
         notebook.cells.append(make(source, metadata={"tags": cell_tags}))
     nbformat.write(notebook, path)
     text.unlink(missing_ok=True)
@@ -343,6 +399,28 @@ def test_a_broken_notebook_is_named_and_nothing_is_written(pair, capsys, content
     assert run(path) == 1
     assert "not a readable notebook" in capsys.readouterr().out
     assert contents(pair) == before
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe# 02", b"", b"# 02 \xc2\xb7 Small\n\nNo header."])
+def test_a_text_that_is_no_notebook_is_named_and_nothing_is_written(pair, capsys, content):
+    path, text = pair
+    text.write_bytes(content)
+    before = contents(pair), times(pair)
+    assert run(path) == 1
+    assert "STOPPED: " in capsys.readouterr().out
+    assert run(path, "--check") == 1
+    assert (contents(pair), times(pair)) == before
+
+
+@pytest.mark.parametrize("character", [r"\ud83d", r"\u001b", r"\u0000"])
+def test_a_character_that_text_cannot_keep_is_refused(pair, capsys, character):
+    path, _ = pair
+    edit_text(path, "Look.", f"Look{character}.")
+    before = contents(pair), times(pair)
+    assert run(path, "--no-run") == 1
+    assert "STOPPED: " in capsys.readouterr().out
+    assert run(path, "--check") == 1
+    assert (contents(pair), times(pair)) == before
 
 
 def test_a_cell_that_text_cannot_keep_is_refused(pair, capsys):
@@ -537,8 +615,12 @@ def test_only_what_changed_is_run(pair, monkeypatch):
     edit_text(text, "floor(2.5)", "floor(3.5)")  # code
     assert run(path) == 0
     assert len(runs) == 2
-    assert run(path, "--all") == 0
+    edit_notebook(path, set_source("floor(3.5)", "math.floor(4.5)"))  # and not run in Jupyter
+    assert run(path, "--check") == 1
+    assert run(path) == 0
     assert len(runs) == 3
+    assert run(path, "--all") == 0
+    assert len(runs) == 4
 
 
 def test_a_cell_that_is_moved_or_run_twice_asks_for_a_run(pair, monkeypatch):
@@ -575,6 +657,7 @@ def test_a_real_run_stores_outputs_once(pair, tmp_path, monkeypatch, capsys):
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import warnings\n\nwarnings.warn('old')", "wrote to stderr"),
+        ("1 +", "SyntaxError"),
     ],
 )
 def test_a_notebook_that_raises_or_warns_stays_as_it_was(pair, capsys, code, says):
@@ -585,6 +668,30 @@ def test_a_notebook_that_raises_or_warns_stays_as_it_was(pair, capsys, code, say
     said = capsys.readouterr().out
     assert says in said
     assert f"    {code.splitlines()[0]}" in said
+    assert (contents(pair), times(pair)) == before
+
+
+def test_a_kernel_that_dies_leaves_the_notebook_as_it_was(pair, capsys):
+    path, text = pair
+    edit_text(text, "math.floor(2.5)", "import os\n\nos._exit(3)")
+    before = contents(pair), times(pair)
+    assert run(path) == 1
+    assert "STOPPED: it could not be run" in capsys.readouterr().out
+    assert (contents(pair), times(pair)) == before
+
+
+def test_a_kernel_that_does_not_start_leaves_the_notebook_as_it_was(
+    pair, capsys, tmp_path, monkeypatch
+):
+    kernel = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    argv = [sys.executable, "-c", "raise SystemExit(1)"]
+    description = {"argv": argv, "display_name": "P", "language": "python"}
+    kernel.write_text(json.dumps(description), encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    before = contents(pair), times(pair)
+    assert run(pair[0]) == 1
+    assert "STOPPED: it could not be run" in capsys.readouterr().out
     assert (contents(pair), times(pair)) == before
 
 
@@ -628,8 +735,11 @@ def test_what_changes_from_machine_to_machine_is_stripped(pair):
 # The README's course table
 
 
-def test_the_course_table_is_made_from_the_notebooks(pair, capsys):
+def test_the_course_table_is_made_from_the_notebooks(pair, capsys, monkeypatch):
     path, _ = pair
+    mine = {f"02.{n}": SimpleNamespace(minutes=10 * n, points=n) for n in (1, 2)}
+    others = {"03.1": SimpleNamespace(minutes=100, points=100)}
+    monkeypatch.setattr("cnnlib.exercises.EXERCISES", {**mine, **others})
     readme = path.parent.parent / "README.md"
     readme.write_text("a\n<!-- course:begin -->\nold\n<!-- course:end -->\nb\n", encoding="utf-8")
     assert run(path, "--check") == 1
@@ -639,7 +749,7 @@ def test_the_course_table_is_made_from_the_notebooks(pair, capsys):
     assert new.startswith("a\n<!-- course:begin -->\n| ")
     assert new.endswith("|\n<!-- course:end -->\nb\n")
     assert "| 02 | **[Small](notebooks/02_small.ipynb)** · A promise |" in new
-    assert "| 10 min |" in new
+    assert "| 2 (3 points) | 10 + 30 min |" in new
     assert "blob/main/notebooks/02_small.ipynb" in new
     before = readme.stat().st_mtime_ns
     assert run(path, "--no-run") == 0

@@ -73,10 +73,11 @@ def structure(got: Any, expected: Any) -> str:
 def _sizes(got: tuple, expected: tuple) -> str:
     off = {n: g - e for n, (g, e) in enumerate(zip(got, expected, strict=True)) if g != e}
     axes = f"axis {next(iter(off))}" if len(off) == 1 else f"axes {' and '.join(map(str, off))}"
+    tip = ": count the positions on a small drawing." if min(off) >= len(got) - 2 else "."
     if set(off.values()) == {-1}:
-        return f"One too few along {axes}: count the positions on a small drawing."
+        return f"One too few along {axes}{tip}"
     if set(off.values()) == {1}:
-        return f"One too many along {axes}: count the positions on a small drawing."
+        return f"One too many along {axes}{tip}"
     return f"The size is wrong along {axes}."
 
 
@@ -135,7 +136,7 @@ def as_numpy(value: Any) -> Any:
         return (tuple if isinstance(value, tuple) else list)(as_numpy(v) for v in value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    if hasattr(value, "detach") and hasattr(value, "numpy"):
+    if hasattr(type(value), "detach") and hasattr(type(value), "numpy"):
         return value.detach().cpu().numpy()
     return value
 

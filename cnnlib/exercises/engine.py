@@ -90,7 +90,8 @@ def examine_function(
         misconceptions: wrong answers that are recognised by their results.
         tolerance: largest |got − expected| / (1 + |expected|) that counts as equal in float64;
             results in float32 are allowed 1e-4.
-        keep_dtype: whether the result must have the oracle's dtype.
+        keep_dtype: whether the result must have the oracle's dtype; otherwise any dtype of the same
+            kind will do, such as int32 for int64.
     """
     if problem := unfit(answer):
         return problem
@@ -106,16 +107,19 @@ def examine_function(
     failures = [run for run in runs if run.error or run.is_wrong(tolerance)]
     if failures:
         return _explain(failures, runs, misconceptions, tolerance)
-    if keep_dtype and (problem := _wrong_dtype(runs)):
+    if problem := _wrong_dtype(runs, keep_dtype):
         return problem
     notes = [run.case.note for run in runs if run.case.note]
     among = f", among them: {', '.join(dict.fromkeys(notes))}" if notes else ""
     return correct(f"{len(runs)} cases{among}.")
 
 
-def _wrong_dtype(runs: list[Run]) -> Verdict | None:
+def _wrong_dtype(runs: list[Run], exactly: bool) -> Verdict | None:
     for run in runs:
-        if isinstance(run.expected, np.ndarray) and run.got.dtype != run.expected.dtype:
+        if not isinstance(run.expected, np.ndarray):
+            continue
+        kinds = {dtype.kind.replace("u", "i") for dtype in (run.got.dtype, run.expected.dtype)}
+        if len(kinds) > 1 or (exactly and run.got.dtype != run.expected.dtype):
             wanted, found = str(run.expected.dtype), str(run.got.dtype)
             cause = f"On the way the values became {found}: .astype(np.{wanted}) mends it."
             if found == "float64":
@@ -147,7 +151,7 @@ def _explain(failures, runs, misconceptions, tolerance) -> Verdict:
             cause="Work on a copy, as in image.copy(), or make a new array for the result.",
         )
     got, expected, part = _first_wrong_part(first, tolerance)
-    cause, count = _known_cause(failures, misconceptions, tolerance)
+    cause, count = _known_cause(failures, runs, misconceptions, tolerance)
     general, general_count = _common_pattern(failures, tolerance)
     if general_count > count:
         cause = " ".join(filter(None, [general, _what_is_new(first, runs)]))
@@ -187,23 +191,30 @@ def _first_wrong_part(run: Run, tolerance: float) -> tuple:
     return got, expected, []
 
 
-def _known_cause(failures, misconceptions, tolerance) -> tuple[str, int]:
+def _known_cause(failures, runs, misconceptions, tolerance) -> tuple[str, int]:
     """The misconception that gives the learner's results on most failing cases and on the first.
 
-    Together with the number of these cases.
+    Together with the number of these cases. Of two that explain the same failures the one is
+    preferred that also passes what the learner passes.
     """
-    best, best_count = "", 0
+    best, best_count = "", (0, 0)
     for misconception in misconceptions:
-        count = 0
-        for run in failures:
-            wrong, _ = attempt(misconception.wrong, _fresh(run.case.args), _fresh(run.case.kwargs))
-            if wrong is not None and not any_wrong(differs(run.got, wrong, tolerance)):
-                count += 1
-            elif run is failures[0]:
-                break
-        if count > best_count:
-            best, best_count = misconception.says, count
-    return best, best_count
+        if _gives(misconception, failures[0], tolerance):
+            alike = [run for run in runs if _gives(misconception, run, tolerance)]
+            count = sum(any(run is f for f in failures) for run in alike), len(alike)
+            if count > best_count:
+                best, best_count = misconception.says, count
+    if np.size(failures[0].expected) == 1 and 2 * best_count[0] < len(failures):
+        return "", 0  # one number in one small case may agree by chance
+    return best, best_count[0]
+
+
+def _gives(misconception: Misconception, run: Run, tolerance: float) -> bool:
+    """Whether a misconception comes to just what the learner's function came to."""
+    if run.error:
+        return False
+    wrong, error = attempt(misconception.wrong, _fresh(run.case.args), _fresh(run.case.kwargs))
+    return error is None and not any_wrong(differs(run.got, wrong, tolerance))
 
 
 def _cause_of_error(run: Run, misconceptions) -> str:
@@ -218,8 +229,8 @@ def _cause_of_error(run: Run, misconceptions) -> str:
 def _common_pattern(failures: list[Run], tolerance: float) -> tuple[str, int]:
     """What can be said without knowing the exercise, and on how many failing cases it holds.
 
-    A wrong shape or kind is told of the first case. A pattern of values has to show on half of the
-    cases with the right shape: in a single small one it may be chance.
+    A wrong shape or kind is told of the first case. A pattern of values has to be the most common
+    one, "no pattern" included: a single small case may show it by chance.
     """
     got, expected, _ = _first_wrong_part(failures[0], tolerance)
     words = _exchanged(failures[0], tolerance) or structure(got, expected)
@@ -231,7 +242,7 @@ def _common_pattern(failures: list[Run], tolerance: float) -> tuple[str, int]:
         if not run.error and not structure(got, expected):
             found[pattern(got, expected, tolerance)] += 1
     words, count = found.most_common(1)[0]
-    return (words, count) if words and 2 * count >= found.total() else ("", 1)
+    return (words, count) if words else ("", 1)
 
 
 def _exchanged(run: Run, tolerance: float) -> str:

@@ -70,11 +70,12 @@ def execute(
         Seconds from the start of the kernel to the last output.
 
     Raises:
-        SyncError: a cell raised, wrote to stderr without the tag `allow-stderr`, or took too long.
+        SyncError: a cell raised, wrote to stderr without the tag `allow-stderr`, or took too long;
+            or the kernel did not start, or died.
     """
     # Imported here: reading and comparing pairs should not wait for the kernel machinery.
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -95,7 +96,7 @@ def execute(
         variables.pop("MPLBACKEND", None)  # the kernel chooses its own, which stores the pictures
         try:
             client.execute(env=variables)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
             raise SyncError(_where_it_stopped(notebook, error)) from None
     seconds = time.perf_counter() - started
     for number, cell in enumerate(notebook.cells, 1):

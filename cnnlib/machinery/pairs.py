@@ -44,7 +44,10 @@ def read_notebook(path: Path) -> NotebookNode:
 
 def read_text(path: Path) -> NotebookNode:
     """Read the MyST text of a notebook; SyncError says what is wrong with it, and where."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SyncError(f"{path} is not text in UTF-8: {error}") from None
     _check_fences(path, text)
     try:
         notebook = jupytext.reads(text, fmt={"extension": ".md", "format_name": "myst"})
@@ -75,7 +78,10 @@ def write_text(notebook: NotebookNode, notebook_path: Path) -> str:
     outward.metadata["workbook"] = {key: values[key] for key in order}
     text = jupytext.writes(outward, fmt=fmt)
     text = text if text.endswith("\n") else text + "\n"
-    back = jupytext.reads(text, fmt={"extension": ".md", "format_name": "myst"})
+    try:
+        back = jupytext.reads(text, fmt={"extension": ".md", "format_name": "myst"})
+    except Exception as error:  # such as yaml's, about a control character anywhere in the text
+        raise SyncError(f"{notebook_path} cannot be kept as text: {_first_line(error)}") from None
     if cell_keys(back) != cell_keys(notebook):
         raise SyncError(
             f"{notebook_path}: a cell cannot be kept as text (does it hold a line of +++, or the "
@@ -146,7 +152,7 @@ def changed_side(notebook: NotebookNode, text: NotebookNode, prefer: str | None 
 def merge(notebook: NotebookNode, text: NotebookNode) -> NotebookNode:
     """The text's cells with the notebook's ids, outputs and attachments where a cell is unchanged.
 
-    A cell that was edited in place keeps its id and loses its outputs.
+    A cell that was edited in place keeps its id and its attachments, and loses its outputs.
     """
     merged = copy.deepcopy(notebook)
     old, new = list(merged.cells), copy.deepcopy(text.cells)
@@ -161,7 +167,8 @@ def merge(notebook: NotebookNode, text: NotebookNode) -> NotebookNode:
                 before = (cell for cell in old[start:stop] if cell.cell_type == kind)
                 after = (cell for cell in new[new_start:new_stop] if cell.cell_type == kind)
                 for kept, cell in zip(before, after, strict=False):
-                    cell.id = kept.id
+                    # Older formats have no ids.
+                    cell.update({key: kept[key] for key in ("id", "attachments") if key in kept})
     merged.cells = new
     merged.metadata.pop("workbook", None)
     if "workbook" in text.metadata:

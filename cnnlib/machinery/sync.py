@@ -173,14 +173,14 @@ def sync(folder: Path, address: str, names: list[str], options: Options, *, chec
                 line = "\n  ".join(["out of step", *found]) if found else "in step"
             else:
                 line = sync_pair(path, address, options)
-        except (SyncError, OSError) as error:
+        except (OSError, ValueError) as error:  # ValueError: SyncError, or what has no UTF-8
             failed, line = failed + 1, f"STOPPED: {error}"
         print(f"{path.stem:<24} {line}", flush=True)
     try:
         if sync_readme(folder, address, write=not check):
             failed += check
             print(f"{'README.md':<24} course table {'out of date' if check else 'written'}")
-    except SyncError as error:
+    except (OSError, ValueError) as error:
         failed += 1
         print(f"{'README.md':<24} STOPPED: {error}")
     if check and failed:

@@ -961,7 +961,7 @@ def makes_one_kernel_per_channel(images, weight, bias=None, groups=1, **sizes):
     return slow_conv2d(images, weight, bias, groups=groups, **sizes)
 
 
-@mutant("02.7", "two channels")
+@mutant("02.7", "two channels", "only the first channel")
 def sees_the_first_channel_only(images, weight, bias=None, **sizes):
     return slow_conv2d(images[:, :1], weight[:, :1], bias, **sizes)
 

@@ -52,11 +52,6 @@ EXERCISE = Exercise(
         oracle=_by_the_pixel,
         misconceptions=(
             Misconception(
-                _wrapping,
-                "The sum wrapped around: 256 became 0. Give it room with a wider type, then clip, "
-                "then go back to uint8. (Clipping after the wrap finds nothing left to clip.)",
-            ),
-            Misconception(
                 lambda image, amount: np.minimum(image.astype(np.int64) + amount, 255).astype(
                     np.uint8
                 ),
@@ -67,6 +62,11 @@ EXERCISE = Exercise(
                     np.uint8
                 ),
                 "Only the lower end was clipped; bright pixels still wrap around.",
+            ),
+            Misconception(
+                _wrapping,
+                "The sum wrapped around: 256 became 0. Give it room with a wider type, then clip, "
+                "then go back to uint8. (Clipping after the wrap finds nothing left to clip.)",
             ),
             Misconception(
                 lambda image, amount: np.clip(image * (1 + amount / 255), 0, 255).astype(np.uint8),

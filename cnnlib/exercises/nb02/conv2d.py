@@ -125,6 +125,10 @@ def _shared_first_group(images, weight, bias=None, groups=1, **kwargs):
     return conv2d(images[:, :group_in], weight, bias, **kwargs)
 
 
+def _first_channel(images, weight, bias=None, groups=1, **kwargs):
+    return conv2d(images[:, :1], weight[:, :1], bias, **kwargs)
+
+
 def _no_bias(images, weight, bias=None, **kwargs):
     return conv2d(images, weight, **kwargs)
 
@@ -147,6 +151,9 @@ CONV2D_MISCONCEPTIONS = (
     Misconception(
         _with(dilation=1),
         "The dilation was not used: the window's pixels stand `dilation` apart.",
+    ),
+    Misconception(
+        _first_channel, "Only the first channel was used; a kernel sums over all that it sees."
     ),
     Misconception(_no_bias, "The bias was not added."),
     Misconception(

@@ -1,0 +1,9 @@
+"""For the doctests of cnnlib: what they try is not kept as the progress of whoever runs them."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """Each doctest has a learner's folder of its own."""
+    monkeypatch.setenv("CNN_WORKBOOK_HOME", str(tmp_path_factory.mktemp("home")))
