@@ -85,8 +85,8 @@ def draw_image(image: np.ndarray, ax: Axes, *, title: str = "", signed: bool = F
         ValueError: the array is not an image of one of these shapes.
 
     Example:
-        >>> draw_image(np.zeros((1, 4, 6)), plt.figure().subplots()).get_xlim()
-        (-0.5, 5.5)
+        >>> draw_image(np.zeros((1, 4, 6)), plt.figure().subplots()).images[0].get_size()
+        (4, 6)
 
     Taught in notebook 01.
     """

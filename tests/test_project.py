@@ -5,6 +5,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from email.message import Message
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,9 @@ import cnnlib
 from cnnlib import project
 
 ROOT = Path(__file__).resolve().parent.parent
-ADDRESS = "https://github.com/cnn-workbook/cnn-workbook"
+ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
+    "Repository"
+]
 
 
 def write_address(checkout, address):
@@ -200,8 +203,8 @@ def test_the_look_itself_sees_an_import_that_does_something(tmp_path, monkeypatc
 
 
 def test_the_doctests_keep_no_progress_in_the_home_of_whoever_runs_them(tmp_path):
-    engine = str(ROOT / "cnnlib" / "exercises" / "engine.py")
-    pytest_here = ["-m", "pytest", "-p", "no:cacheprovider", "--numprocesses=0", "-q", engine]
+    exercises = str(ROOT / "cnnlib" / "exercises" / "__init__.py")
+    pytest_here = ["-m", "pytest", "-p", "no:cacheprovider", "--numprocesses=0", "-q", exercises]
     done = subprocess.run(
         [sys.executable, *pytest_here],
         env={**os.environ, "CNN_WORKBOOK_HOME": str(tmp_path / "home")},

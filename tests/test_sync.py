@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cnnlib import project
 from cnnlib.__main__ import main
 from cnnlib.machinery import execution, pairs, sync
 from cnnlib.machinery.generated import BOOTSTRAP
@@ -536,14 +537,14 @@ def test_a_forked_address_reaches_badge_and_bootstrap_and_runs_nothing(pair):
 
     edit_notebook(path, run_by_hand)
     pyproject = path.parent.parent / "pyproject.toml"
-    edit_text(pyproject, "https://github.com/cnn-workbook/cnn-workbook", "https://github.com/me/my")
+    edit_text(pyproject, project.address(), "https://github.com/me/my")
     assert run(path, "--check") == 1
     assert run(path) == 0  # would fail if it started a kernel: see below
     assert not execution.needs_run(read(path))
     for side in (path, text):
         content = side.read_text(encoding="utf-8")
         assert "github/me/my/blob/main/notebooks/02_small.ipynb" in content
-        assert "cnn-workbook/cnn-workbook" not in content
+        assert project.address().removeprefix("https://github.com/") not in content
     assert run(path, "--check") == 0
 
 
@@ -551,7 +552,7 @@ def test_an_address_elsewhere_has_no_colab_badge(pair):
     path, _ = pair
     edit_text(
         path.parent.parent / "pyproject.toml",
-        "https://github.com/cnn-workbook/cnn-workbook",
+        project.address(),
         "https://codeberg.org/me/my",
     )
     assert run(path, "--no-run") == 0

@@ -204,7 +204,9 @@ def _known_cause(failures, runs, misconceptions, tolerance) -> tuple[str, int]:
             count = sum(any(run is f for f in failures) for run in alike), len(alike)
             if count > best_count:
                 best, best_count = misconception.says, count
-    if np.size(failures[0].expected) == 1 and 2 * best_count[0] < len(failures):
+    shown = failures[0].expected
+    alone = not isinstance(shown, tuple | list) and np.size(shown) == 1
+    if alone and 2 * best_count[0] < len(failures):
         return "", 0  # one number in one small case may agree by chance
     return best, best_count[0]
 
