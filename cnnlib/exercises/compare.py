@@ -66,7 +66,8 @@ def structure(got: Any, expected: Any) -> str:
     if got.size == expected.size:
         return "The right number of values in another shape: an axis is missing or too many."
     if got.ndim != expected.ndim:
-        return f"The result should have {expected.ndim} axes; yours has {got.ndim}."
+        axes = "1 axis" if expected.ndim == 1 else f"{expected.ndim} axes"
+        return f"The result should have {axes}; yours has {got.ndim}."
     return _sizes(got.shape, expected.shape)
 
 

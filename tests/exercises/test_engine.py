@@ -333,6 +333,56 @@ def test_the_misconception_that_explains_most_failing_cases_is_named():
         assert verdict.cause == says
 
 
+def test_one_number_that_agrees_by_chance_is_not_told_as_the_cause():
+    known = (Misconception(lambda v: 1 - v, "the rest"),)
+    cases = [np.array(n) for n in (1.0, 0.3, 0.8, 0.6)]
+    verdict = examined(lambda v: v * 0, lambda v: float(v), *cases, misconceptions=known)
+    assert verdict.cause != "the rest"
+    verdict = examined(lambda v: 1 - v, lambda v: float(v), *cases, misconceptions=known)
+    assert verdict.cause == "the rest"
+
+
+def test_of_two_that_explain_the_failures_the_one_that_passes_the_rest_is_named():
+    known = (
+        Misconception(lambda v: v * 3, "always three times"),
+        Misconception(lambda v: v * (3 if v.size > 1 else 2), "three times where there are more"),
+    )
+
+    def answer(values):
+        return values * 3 if len(values) > 1 else values * 2
+
+    verdict = examined(answer, twice, np.ones(1), np.ones(2), misconceptions=known)
+    assert verdict.cause == "three times where there are more"
+
+
+def test_parts_of_different_shapes_do_not_stop_the_search_for_a_cause():
+    known = (Misconception(lambda v: (v, v[0] * 0), "drops the row"),)
+    verdict = examined(
+        lambda v: (v, v[0] * 0), lambda v: (v, v[0]), SQUARE, SQUARE + 1, misconceptions=known
+    )
+    assert verdict.cause == "drops the row"
+
+
+def test_a_misconception_that_returns_none_is_recognised():
+    known = (Misconception(lambda v: v if v.size < 3 else None, "stops before the end"),)
+    verdict = examined(
+        lambda v: v if len(v) < 3 else None, lambda v: v * 1.0, np.ones(2), np.ones(3),
+        misconceptions=known,
+    )  # fmt: skip
+    assert verdict.cause == "stops before the end"
+
+
+def test_whole_numbers_as_floats_are_nearly_right_whatever_their_width():
+    def oracle(values):
+        return values.argmax(axis=1)
+
+    def verdict(dtype):
+        return examined(lambda v: oracle(v).astype(dtype), oracle, SQUARE, keep_dtype=False)
+
+    assert verdict(np.int32).outcome == verdict(np.uint8).outcome == "correct"
+    assert verdict(np.float64).headline.startswith("Nearly")
+
+
 def test_a_misconception_must_explain_the_case_that_is_shown():
     known = (Misconception(lambda v: v * 0 if len(v) > 1 else v + 7, "explains the others"),)
 
@@ -536,7 +586,7 @@ def test_ids_are_unique_and_stand_in_their_notebook():
     for modules, known in (("EXERCISES", EXERCISES), ("PREDICTIONS", PREDICTIONS)):
         found = [
             (entry.id, module.__name__.removeprefix("cnnlib.exercises.nb"))
-            for module in (exercises.nb00, exercises.nb01, exercises.nb02)
+            for module in exercises._modules
             for entry in getattr(module, modules)
         ]
         assert len(found) == len(known)

@@ -1,5 +1,7 @@
 """Notebook 01's checkers: wrong answers are rejected for the right reason, right ones accepted."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,8 @@ from .mutants import Mutant, survives, wrong
 MUTANTS: list[Mutant] = []
 
 
-def mutant(exercise_id, *says):
-    return wrong(MUTANTS, exercise_id, *says)
+def mutant(exercise_id, *says, outcome="not yet"):
+    return wrong(MUTANTS, exercise_id, *says, outcome=outcome)
 
 
 @mutant("01.1", "wrapped around")
@@ -43,6 +45,17 @@ def stays_an_integer(image, amount):
     return np.clip(image.astype(int) + amount, 0, 255)
 
 
+@mutant("01.1", "below 0", "OverflowError", "image.astype(np.uint16)", outcome="error")
+def widens_without_a_sign(image, amount):
+    return np.clip(image.astype(np.uint16) + amount, 0, 255).astype(np.uint8)
+
+
+@mutant("01.1", "changed its input")
+def writes_into_the_image(image, amount):
+    image[...] = np.clip(image.astype(int) + amount, 0, 255)
+    return image
+
+
 def stacked(pictures):
     return [p if p.ndim == 3 else np.stack([p, p, p], axis=2) for p in pictures]
 
@@ -72,6 +85,28 @@ def forgets_to_scale(pictures):
 def swaps_red_and_blue(pictures):
     images = [np.moveaxis(p[:, :, ::-1], 2, 0) for p in stacked(pictures)]
     return (np.array(images) / 255).astype(np.float32)
+
+
+@mutant("01.2", "own largest value")
+def divides_by_the_largest(pictures):
+    images = [np.moveaxis(p, 2, 0) / p.max() for p in stacked(pictures)]
+    return np.array(images).astype(np.float32)
+
+
+@mutant("01.2", "three equal ones")
+def leaves_grey_with_one_channel(pictures):
+    images = [p[None] if p.ndim == 2 else np.moveaxis(p, 2, 0) for p in pictures]
+    return np.stack(images).astype(np.float32) / 255
+
+
+@mutant("01.2", "nearly", "float32")
+def divides_in_double_precision(pictures):
+    return np.array([np.moveaxis(p, 2, 0) for p in stacked(pictures)]) / 255
+
+
+@mutant("01.2", "0.996094 times")
+def divides_by_256(pictures):
+    return np.array([np.moveaxis(p, 2, 0) for p in stacked(pictures)]).astype(np.float32) / 256
 
 
 def by_channel(train_images, test_images, spread=np.std, own=False):
@@ -114,6 +149,45 @@ def a_mean_for_every_pixel(train_images, test_images):
     return (train_images - mean) / std, (test_images - mean) / std
 
 
+@mutant("01.3", "over both sets")
+def looks_at_both_sets(train_images, test_images):
+    _, train = by_channel(np.concatenate([train_images, test_images]), train_images)
+    _, test = by_channel(np.concatenate([train_images, test_images]), test_images)
+    return train, test
+
+
+@mutant("01.3", "variance")
+def divides_by_the_variance(train_images, test_images):
+    return by_channel(train_images, test_images, spread=np.var)
+
+
+@mutant("01.3", "mean was not subtracted")
+def only_divides(train_images, test_images):
+    std = train_images.std(axis=(0, 2, 3), keepdims=True)
+    std[std == 0] = 1
+    return train_images / std, test_images / std
+
+
+@mutant("01.3", "never changes")
+def divides_by_zero(train_images, test_images):
+    mean = train_images.mean(axis=(0, 2, 3), keepdims=True)
+    std = train_images.std(axis=(0, 2, 3), keepdims=True)
+    with np.errstate(all="ignore"):
+        return (train_images - mean) / std, (test_images - mean) / std
+
+
+@mutant("01.3", "wrong order")
+def returns_test_before_train(train_images, test_images):
+    return by_channel(train_images, test_images)[::-1]
+
+
+@mutant("01.3", "changed its input")
+def standardises_in_place(train_images, test_images):
+    train, test = by_channel(train_images, test_images)
+    train_images[...], test_images[...] = train, test
+    return train_images, test_images
+
+
 def class_means(train_images, train_labels, dtype=float):
     classes = sorted(set(train_labels.tolist()))
     means = [train_images[train_labels == k].mean(axis=0).astype(dtype) for k in classes]
@@ -153,6 +227,56 @@ def takes_the_farthest(train_images, train_labels, test_images):
     classes, means = class_means(train_images, train_labels)
     scores = [[((x - m) ** 2).sum() for m in means] for x in test_images]
     return classes[np.argmax(scores, axis=1)]
+
+
+def nearest_to(templates, classes, test_images):
+    scores = [[((x - t) ** 2).sum() for t in templates] for x in test_images.astype(float)]
+    return classes[np.argmin(scores, axis=1)]
+
+
+@mutant("01.4", "nearest single image")
+def takes_the_nearest_image(train_images, train_labels, test_images):
+    return nearest_to(train_images, train_labels, test_images)
+
+
+@mutant("01.4", "without squaring")
+def sums_absolute_differences(train_images, train_labels, test_images):
+    classes, means = class_means(train_images, train_labels)
+    scores = [[np.abs(x - m).sum() for m in means] for x in test_images]
+    return classes[np.argmin(scores, axis=1)]
+
+
+@mutant("01.4", "median")
+def takes_the_median(train_images, train_labels, test_images):
+    classes = np.unique(train_labels)
+    middle = [np.median(train_images[train_labels == k], axis=0) for k in classes]
+    return nearest_to(middle, classes, test_images)
+
+
+@mutant("01.4", "first image of each class")
+def takes_the_first_image(train_images, train_labels, test_images):
+    classes, where = np.unique(train_labels, return_index=True)
+    return nearest_to(train_images[where], classes, test_images)
+
+
+@mutant("01.4", "divides by their number")
+def sums_each_class(train_images, train_labels, test_images):
+    classes = np.unique(train_labels)
+    sums = [train_images[train_labels == k].sum(axis=0, dtype=float) for k in classes]
+    return nearest_to(sums, classes, test_images)
+
+
+@mutant("01.4", "ten classes for granted")
+def takes_ten_classes_for_granted(train_images, train_labels, test_images):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the mean of an empty slice
+        means = [train_images[train_labels == k].mean(axis=0) for k in range(10)]
+    return nearest_to(means, np.arange(10), test_images)
+
+
+@mutant("01.4", "nearly", "int64")
+def answers_in_floats(train_images, train_labels, test_images):
+    return means_by_loop(train_images, train_labels, test_images) * 1.0
 
 
 def shifted(template, down, right):
@@ -201,6 +325,64 @@ def shifts_straight_only(images, templates, reach):
 @mutant("01.5", "squared distances")
 def takes_the_root(images, templates, reach):
     return smallest(images, templates, square(reach)) ** 0.5
+
+
+def over_shifts(images, templates, reach, best=min, last=1, power=2, mode="constant"):
+    H, W = images.shape[2:]
+    sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+    padded = np.pad(templates, sides, mode=mode)
+    shifts = range(2 * reach + last) if reach else range(1)
+    distances = np.zeros((len(images), len(templates)))
+    for n, k in np.ndindex(distances.shape):
+        cuts = [padded[k, :, d : d + H, r : r + W] for d in shifts for r in shifts]
+        distances[n, k] = best([(np.abs(images[n] - cut) ** power).sum() for cut in cuts])
+    return distances
+
+
+@mutant("01.5", "largest distance")
+def keeps_the_largest(images, templates, reach):
+    return over_shifts(images, templates, reach, best=max)
+
+
+@mutant("01.5", "mean over all shifts")
+def averages_over_shifts(images, templates, reach):
+    return over_shifts(images, templates, reach, best=np.mean)
+
+
+@mutant("01.5", "ends before reach")
+def forgets_the_last_shift(images, templates, reach):
+    return over_shifts(images, templates, reach, last=0)
+
+
+@mutant("01.5", "border was repeated")
+def repeats_the_border(images, templates, reach):
+    return over_shifts(images, templates, reach, mode="edge")
+
+
+@mutant("01.5", "without squaring")
+def sums_absolute_values(images, templates, reach):
+    return over_shifts(images, templates, reach, power=1)
+
+
+@mutant("01.5", "where the two overlap", "overlap")
+def compares_the_overlap_only(images, templates, reach):
+    H, W = images.shape[2:]
+    best = np.full((len(images), len(templates)), np.inf)
+    for down, right in square(reach):
+        rows, columns = (
+            slice(max(down, 0), H + min(down, 0)),
+            slice(max(right, 0), W + min(right, 0)),
+        )
+        own_rows = slice(max(-down, 0), H + min(-down, 0))
+        own_columns = slice(max(-right, 0), W + min(-right, 0))
+        seen, moved = images[:, :, rows, columns], templates[:, :, own_rows, own_columns]
+        best = np.minimum(best, ((seen[:, None] - moved) ** 2).sum(axis=(2, 3, 4)))
+    return best
+
+
+@mutant("01.5", "templates in the columns")
+def puts_templates_in_the_rows(images, templates, reach):
+    return over_shifts(images, templates, reach).T
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)

@@ -1,7 +1,5 @@
 """Notebook 02's checkers: wrong answers are rejected for the right reason, right ones accepted."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -1297,43 +1295,6 @@ def test_wrong_answer_is_rejected_and_its_cause_named(mutant):
 def test_right_answer_in_another_way_is_accepted(exercise_id, answer):
     verdict = examine(exercise_id, answer)
     assert verdict.outcome == "correct", words(verdict)
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_solution_is_accepted_quickly_and_in_silence(exercise_id, capfd, recwarn):
-    import torch  # noqa: F401  its import takes longer than any check
-
-    start = time.perf_counter()
-    verdict = examine(exercise_id, EXERCISES[exercise_id].solution)
-    seconds = time.perf_counter() - start
-    assert verdict.outcome == "correct", words(verdict)
-    assert verdict.score == 1.0
-    assert seconds < 2
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_what_is_not_attempted(exercise_id):
-    def stub(*args, **kwargs):
-        # Your code here
-        raise NotImplementedError
-
-    for answer in (stub, None, ...):
-        assert examine(exercise_id, answer).outcome == "not attempted"
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_an_error_names_the_learners_own_line(exercise_id):
-    def answer(*args, **kwargs):
-        denominator = 0
-        return [1 / denominator for _ in range(3)]  # in a comprehension, which has its own frame
-
-    verdict = examine(exercise_id, answer)
-    assert verdict.outcome == "error"
-    assert verdict.score == 0.0
-    assert "ZeroDivisionError: division by zero" in verdict.headline
-    assert "line 3 of answer: return [1 / denominator" in dict(verdict.details)["line"]
 
 
 @pytest.mark.parametrize("exercise_id", IDS)

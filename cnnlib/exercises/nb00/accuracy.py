@@ -66,6 +66,11 @@ EXERCISE = Exercise(
                 lambda a, b: int((a == b).sum()) // len(a),
                 "Integer division (//) cut off the fraction.",
             ),
+            Misconception(
+                lambda a, b: 1 - float(np.abs(a - b).mean()),
+                "You measured how far apart the numbers are. Classes are names: a 3 for an 8 is as "
+                "wrong as a 3 for a 4.",
+            ),
         ),
     ),
 )

@@ -64,6 +64,15 @@ EXERCISE = Exercise(
                 "The wrong way about: the unsure ones were answered and the sure ones passed on.",
             ),
             Misconception(
+                lambda p, t: np.where(p.max() >= t, p.argmax(axis=1), -1),
+                "One maximum of the whole table decided for all; each image has its own: "
+                "probabilities.max(axis=1).",
+            ),
+            Misconception(
+                lambda p, t: np.where((p >= t).any(axis=1), (p >= t).argmax(axis=1), -1),
+                "This is the first class that reaches the threshold; a more likely one may follow.",
+            ),
+            Misconception(
                 lambda p, t: p.argmax(axis=1), "The threshold was not used: all were answered."
             ),
             Misconception(

@@ -41,6 +41,9 @@ def _cases():
     yield Case((*_two_classes([0.605, 0.955], [1, 0]), 0.1), note="surest where it is wrong")
     dip = _two_classes([0.605, 0.705, 0.715, 0.955], [0, 1, 1, 0])
     yield Case((*dip, 0.34), note="an error rate that falls and rises again")
+    yield Case((*_two_classes([0.605, 0.995], [1, 0]), 0.1), note="no threshold but 1 will do")
+    edge = _two_classes([0.75, 0.905], [0, 1])
+    yield Case((*edge, 0.0), note="exactly as sure as a threshold")
     tie = _two_classes([0.605, 0.705, 0.805, 0.905], [0, 0, 1, 1])
     yield Case((*tie, 0.5), note="exactly the error that is allowed")
     rng = np.random.default_rng(4)
@@ -51,15 +54,17 @@ def _cases():
         yield Case((probabilities, labels, allowed), note="two hundred images")
 
 
-def _scan(thresholds=THRESHOLDS, over_all=False, strict=False, guard=True, of="error"):
+def _scan(thresholds=THRESHOLDS, over_all=False, strict=False, guard=True, of="error", above=False):
     def wrong(probabilities, labels, max_error):
         sureness = probabilities.max(axis=1)
         bad = probabilities.argmax(axis=1) != labels
         for threshold in thresholds:
-            answered = sureness >= threshold
-            if not answered.any() and guard:
-                return float(threshold)
-            count = len(bad) if over_all else max(answered.sum(), 1)
+            answered = sureness > threshold if above else sureness >= threshold
+            if not answered.any():
+                if guard:
+                    return float(threshold)
+                continue
+            count = len(bad) if over_all else answered.sum()
             error = bad[answered].sum() / count
             if of == "right":
                 error = 1 - error
@@ -68,6 +73,11 @@ def _scan(thresholds=THRESHOLDS, over_all=False, strict=False, guard=True, of="e
         return None
 
     return wrong
+
+
+def _own_probabilities(probabilities, labels, max_error):
+    found = _scan(np.sort(probabilities.max(axis=1)))(probabilities, labels, max_error)
+    return 1.0 if found is None else found
 
 
 def _last_failing(probabilities, labels, max_error):
@@ -125,6 +135,32 @@ EXERCISE = Exercise(
             Misconception(
                 lambda p, labels, e: _scan()(p, labels, e) and 1 - _scan()(p, labels, e),
                 "This is 1 minus the threshold.",
+            ),
+            Misconception(
+                _scan(above=True),
+                "An image whose largest probability equals the threshold is answered too: >=, "
+                "not >.",
+            ),
+            Misconception(
+                _scan(guard=False),
+                "Where no image is answered, nothing is wrong, so that threshold will do. The mean "
+                "of no values is NaN, and NaN <= max_error is False.",
+            ),
+            Misconception(
+                _scan(THRESHOLDS[:-1]),
+                "The last threshold, 1.0, was not tried: np.arange(0, 1, 0.01) stops before it.",
+            ),
+            Misconception(
+                _scan(np.linspace(0, 1, 100)),
+                "The thresholds are not 0.01 apart: from 0 to 1 that takes 101 values.",
+            ),
+            Misconception(
+                lambda p, labels, e: round(100 * _scan()(p, labels, e)),
+                "This is the position in the list of thresholds; the threshold itself is wanted.",
+            ),
+            Misconception(
+                _own_probabilities,
+                "This is one of the probabilities; the answer is one of np.linspace(0, 1, 101).",
             ),
         ),
     ),

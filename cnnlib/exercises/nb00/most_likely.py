@@ -63,11 +63,14 @@ EXERCISE = Exercise(
                 lambda p: p.argmax(axis=1) + 1, "Counted from one: the first class is class 0."
             ),
             Misconception(
-                lambda p: p.argmin(axis=1), "This is the least likely class: argmin for argmax."
+                lambda p: p.argmin(axis=1),
+                "This is the least likely class: argmin gives it, and so does the first place of "
+                "argsort, which begins with the smallest.",
             ),
             Misconception(
-                lambda p: p.argsort(axis=1)[:, 0],
-                "argsort begins with the smallest: the most likely class stands last, [:, -1].",
+                lambda p: np.where(p > 0.5)[1],
+                "The largest probability need not be above one half: every image has a class that "
+                "is more likely than the others.",
             ),
         ),
     ),

@@ -69,6 +69,10 @@ EXERCISE = Exercise(
                 "then go back to uint8. (Clipping after the wrap finds nothing left to clip.)",
             ),
             Misconception(
+                lambda image, amount: np.clip(image.astype(np.uint16) + amount, 0, 255),
+                "uint16 has no numbers below 0: go over to a type with a sign, such as np.int32.",
+            ),
+            Misconception(
                 lambda image, amount: np.clip(image * (1 + amount / 255), 0, 255).astype(np.uint8),
                 "The pixels were multiplied; `amount` is to be added.",
             ),

@@ -37,6 +37,21 @@ def _cases():
     yield Case((two, np.array([0, 1]), two[::-1].copy()), note="a dark and a bright class")
     grey = np.full((1, 1, 2, 2), 60, dtype=np.uint8)
     yield Case((two, np.array([0, 1]), grey), note="a grey image, nearer to the dark class")
+    unlike = np.array([0, 200, 0, 130, 130])[:, None, None, None] * np.ones((5, 1, 2, 2))
+    labels, test = np.array([0, 0, 0, 1, 1]), np.full((1, 1, 2, 2), 190)
+    yield Case(
+        (unlike.astype(np.uint8), labels, test.astype(np.uint8)), note="a class of unlike images"
+    )
+    skewed = np.array([[0, 0, 0, 90], [0, 0, 0, 90], [0, 0, 0, 0], [40, 40, 40, 40]])
+    test = np.array([[25, 25, 25, 60], [0, 0, 0, 0], [5, 5, 5, 62]])
+    yield Case(
+        (
+            skewed.reshape(4, 1, 2, 2).astype(np.uint8),
+            np.array([0, 0, 0, 1]),
+            test.reshape(3, 1, 2, 2).astype(np.uint8),
+        ),
+        note="one pixel far off",
+    )
     rng = np.random.default_rng(14)
     for shape, num_classes, note in [
         ((1, 3, 4), 3, "three classes"),
@@ -91,6 +106,33 @@ def _positions(train_images, train_labels, test_images):
     return np.searchsorted(np.unique(train_labels), labels)
 
 
+def _nearest_image(train_images, train_labels, test_images):
+    differences = test_images[:, None].astype(np.float64) - train_images
+    return train_labels[(differences**2).sum(axis=(2, 3, 4)).argmin(axis=1)]
+
+
+def _nearest(template=np.mean, power=2):
+    """Nearest to another template than the mean, or by another distance; NaN where it is empty."""
+
+    def wrong(train_images, train_labels, test_images):
+        classes = np.unique(train_labels)
+        means = np.stack(
+            [template(train_images[train_labels == k].astype(float), axis=0) for k in classes]
+        )
+        differences = np.abs(test_images[:, None] - means) ** power
+        return classes[differences.sum(axis=(2, 3, 4)).argmin(axis=1)]
+
+    return wrong
+
+
+def _always_ten(train_images, train_labels, test_images):
+    """Takes classes 0 to 9: one without images has a mean of NaN, which argmin finds first."""
+    empty = sorted(set(range(10)) - set(train_labels.tolist()))
+    if not empty:
+        return nearest_mean(train_images, train_labels, test_images)
+    return np.full(len(test_images), empty[0])
+
+
 def _farthest(train_images, train_labels, test_images):
     classes, means = _means(train_images, train_labels)
     distances = ((test_images[:, None] - means) ** 2).sum(axis=(2, 3, 4))
@@ -135,6 +177,31 @@ EXERCISE = Exercise(
             Misconception(
                 _signed_sum,
                 "The differences were summed without squaring, so they cancel each other.",
+            ),
+            Misconception(
+                _nearest_image,
+                "This is the label of the nearest single image; compare with the mean of each "
+                "class.",
+            ),
+            Misconception(
+                _nearest(power=1),
+                "The differences were summed without squaring them (absolute values).",
+            ),
+            Misconception(
+                _nearest(np.median), "You took the median of each class; the mean was asked for."
+            ),
+            Misconception(
+                _nearest(np.sum),
+                "The images of a class were summed; the mean divides by their number.",
+            ),
+            Misconception(
+                _nearest(lambda images, axis: images[0]),
+                "Only the first image of each class was used; take the mean of all.",
+            ),
+            Misconception(
+                _always_ten,
+                "You took ten classes for granted. The mean of a class without images is NaN, and "
+                "argmin stops at NaN: go through np.unique(train_labels).",
             ),
             Misconception(_farthest, "This is the farthest class: argmax where argmin belongs."),
             Misconception(

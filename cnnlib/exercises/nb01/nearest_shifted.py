@@ -94,6 +94,33 @@ def _straight_only(images, templates, reach):
     return np.min([_plain(images, padded[:, :, d : d + H, r : r + W]) for d, r in cross], axis=0)
 
 
+def _over_shifts(steps=None, best=np.min, mode="constant", power=2):
+    def wrong(images, templates, reach):
+        H, W = images.shape[2:]
+        sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+        padded = np.pad(templates, sides, mode=mode)
+        chosen = range(2 * reach + 1) if steps is None else steps(reach)
+        distances = [
+            np.abs(images[:, None] - padded[:, :, d : d + H, r : r + W]) ** power
+            for d in chosen
+            for r in chosen
+        ]
+        return best([d.sum(axis=(2, 3, 4)) for d in distances], axis=0)
+
+    return wrong
+
+
+def _overlap(images, templates, reach):
+    """Compares only where the shifted template lies on the image."""
+    inside = np.ones_like(templates[:1])
+    H, W = images.shape[2:]
+    sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+    padded, inside = np.pad(templates, sides), np.pad(inside, sides)
+    steps = range(2 * reach + 1)
+    cuts = [np.s_[:, :, d : d + H, r : r + W] for d in steps for r in steps]
+    return np.min([_plain(images * inside[cut], padded[cut]) for cut in cuts], axis=0)
+
+
 def _moved_images(images, templates, reach):
     return nearest_shifted(templates, images, reach).T
 
@@ -140,6 +167,28 @@ EXERCISE = Exercise(
             Misconception(
                 lambda images, templates, reach: _by_loops(images, templates, reach).T,
                 "Images belong in the rows, templates in the columns.",
+            ),
+            Misconception(
+                _overlap,
+                "Only the pixels where the two overlap were compared. What a shift leaves open is "
+                "filled with zeros, and these count.",
+            ),
+            Misconception(
+                _over_shifts(steps=lambda reach: range(2 * reach or 1)),
+                "The last shift is missing: range(-reach, reach) ends before reach.",
+            ),
+            Misconception(
+                _over_shifts(best=np.max), "This is the largest distance; the smallest counts."
+            ),
+            Misconception(
+                _over_shifts(best=np.mean),
+                "This is the mean over all shifts; the smallest distance counts.",
+            ),
+            Misconception(
+                _over_shifts(mode="edge"), "The border was repeated; zeros should move in."
+            ),
+            Misconception(
+                _over_shifts(power=1), "The differences were summed without squaring them."
             ),
             Misconception(
                 _moved_images,

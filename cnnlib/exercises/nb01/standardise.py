@@ -41,6 +41,19 @@ def _cases():
     yield Case((flat, images(2, 2, 2, 3)), note="a channel that is the same everywhere")
 
 
+def _of_both(train_images, test_images):
+    both = np.concatenate([train_images, test_images])
+    standard = _with((0, 2, 3))(both, both)[0]
+    return standard[: len(train_images)], standard[len(train_images) :]
+
+
+def _by_variance(train_images, test_images):
+    train, test = _with((0, 2, 3), scale=False)(train_images, test_images)
+    variance = train_images.var(axis=(0, 2, 3), keepdims=True)
+    variance = np.where(variance == 0, 1, variance)
+    return train / variance, test / variance
+
+
 def _with(axes, own_test=False, ddof=0, guard=True, centre=True, scale=True):
     def wrong(train_images, test_images):
         def statistics(images):
@@ -96,6 +109,18 @@ EXERCISE = Exercise(
             Misconception(
                 _with((0, 2, 3), ddof=1),
                 "The spread was taken with n − 1 (ddof=1). Here it is NumPy's default, n.",
+            ),
+            Misconception(
+                _of_both,
+                "Mean and spread were taken over both sets. The test set must not have a say: use "
+                "the training images only.",
+            ),
+            Misconception(
+                _by_variance,
+                "You divided by the variance; the standard deviation is its root.",
+            ),
+            Misconception(
+                _with((0, 2, 3), centre=False), "The mean was not subtracted: it is not 0 yet."
             ),
             Misconception(_with((0, 2, 3), scale=False), "The spread is not 1 yet: divide by it."),
         ),

@@ -89,6 +89,18 @@ EXERCISE = Exercise(
                 _each(lambda p: p.transpose(2, 0, 1)[::-1]),
                 "Red and blue have changed places: B G R instead of R G B.",
             ),
+            Misconception(
+                lambda pictures: (
+                    np.stack([p.transpose(2, 0, 1) if p.ndim == 3 else p[None] for p in pictures])
+                    / 255
+                ),
+                "A grey picture came out with one channel; it needs three equal ones.",
+            ),
+            Misconception(
+                _each(lambda p: p.transpose(2, 0, 1) * (255 / p.max())),
+                "Each picture was divided by its own largest value. Divide all by 255, so that a "
+                "dark picture stays dark.",
+            ),
         ),
     ),
 )
