@@ -1,7 +1,11 @@
 """The notebooks as they are stored: in step, up to date, comparable, and solvable."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -151,3 +155,87 @@ def test_predictions_and_other_cells_stay_as_they_are(monkeypatch):
     notebook = small_notebook("f = None", 'check("02.1", f)')
     notebook.cells.insert(0, nbformat.v4.new_code_cell('predict("02.a", None)\nx = None'))
     assert solved(notebook).cells[0].source == notebook.cells[0].source
+
+
+# How pytest runs notebooks: notebooks/conftest.py, on notebooks that break its rules
+
+
+def stored(*cells, run_s=60):
+    """A notebook of (source, stored value, tags…), as if it had been run."""
+    made = []
+    for number, (source, value, *cell_tags) in enumerate(cells, 1):
+        made.append(nbformat.v4.new_code_cell(source, metadata={"tags": cell_tags}))
+        made[-1].execution_count = number
+        if value is not None:
+            data = {"text/plain": value}
+            result = nbformat.v4.new_output("execute_result", data, execution_count=number)
+            made[-1].outputs = [result]
+    workbook = {"run_s": run_s} if run_s is not None else {}
+    return nbformat.v4.new_notebook(cells=made, metadata={"workbook": workbook})
+
+
+PRINT_TO_STDERR = "import sys\nprint('!', file=sys.stderr)"
+HOME = "import os\nos.environ['CNN_WORKBOOK_HOME'] == {!r}, os.environ['OMP_NUM_THREADS']"
+BROKEN = {
+    "good": stored(("1 + 1", "2"), (PRINT_TO_STDERR, None, "allow-stderr", "nbval-ignore-output")),
+    "differs": stored(("1 + 1", "3"), ("1 + 1", "7", "nbval-ignore-output"), ("3", "3")),
+    "raises": stored(("1", "1"), ("1 / 0", None), ("3", "3")),
+    "expected": stored(("1 / 0", None, "raises-exception", "nbval-ignore-output"), ("3", "3")),
+    "stderr": stored((PRINT_TO_STDERR, None, "nbval-ignore-output"), ("3", "3")),
+    "slow": stored(("import time\ntime.sleep(1.5)", None), run_s=1),
+    "undeclared": stored(("3", "3"), run_s=None),
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """What pytest says of the broken notebooks: {"name::Cell 0": "PASSED"}, and all it prints."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    shutil.copy(ROOT / "notebooks" / "conftest.py", folder)
+    for name, notebook in BROKEN.items():
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    home = stored((HOME.format(str(folder)), "(False, '1')"))
+    nbformat.write(home, folder / "home.ipynb")
+    words = ["--nbval", "--nbval-current-env", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=folder,
+        env={**os.environ, "CNN_WORKBOOK_HOME": str(folder), "CNN_WORKBOOK_SLOWNESS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    found = re.findall(r"^(PASSED|FAILED) (\w+)\.ipynb::([\w ]+)", done.stdout, re.M)
+    return {f"{name}::{item.strip()}": outcome for outcome, name, item in found}, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [
+        ("good", "PASSED PASSED PASSED"),
+        ("differs", "FAILED PASSED PASSED PASSED"),
+        ("raises", "PASSED FAILED skipped skipped"),
+        ("expected", "PASSED PASSED PASSED"),
+        ("stderr", "FAILED PASSED PASSED"),
+        ("slow", "PASSED FAILED"),
+        ("undeclared", "PASSED FAILED"),
+        ("home", "PASSED PASSED"),
+    ],
+)
+def test_pytest_judges_a_notebook(ran, name, outcomes):
+    *cells, time = outcomes.split()
+    expected = {f"{name}::Cell {number}": outcome for number, outcome in enumerate(cells)}
+    expected[f"{name}::run time"] = time
+    expected = {item: outcome for item, outcome in expected.items() if outcome != "skipped"}
+    assert {item: o for item, o in ran[0].items() if item.startswith(f"{name}::")} == expected
+
+
+def test_pytest_says_why_and_prints_a_table(ran):
+    said = ran[1]
+    assert "wrote to stderr" in said
+    assert "it declares 1 s, and 1 times that is allowed" in said
+    assert "declares no `workbook.run_s`" in said
+    assert "Cell 1 did not run to its end" in said
+    table = dict(re.findall(r"^(\w+)\.ipynb +(\d+ +\d+)", said, re.M))
+    assert table["good"].split() == ["1", "1"]
+    assert table["differs"].split() == ["2", "1"]
+    assert table["raises"].split() == ["2", "0"]  # of the third, nothing was compared

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib.exercises import nb00, nb01, nb02, record, verdicts
+from cnnlib.exercises import nb00, nb01, nb02, nb03, record, verdicts
 from cnnlib.exercises.compare import as_numpy, show
 from cnnlib.exercises.display import Box, CheckBox, Source, Table
 from cnnlib.exercises.verdicts import Exercise, Prediction, Verdict
@@ -29,7 +29,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02)
+_modules = (nb00, nb01, nb02, nb03)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 
@@ -219,14 +219,16 @@ def _unknown(name: Any, known: dict, kind: str) -> Box:
     return Box(f"There is no {kind} {text}.", lines)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 8) -> Any:
     """A value that JSON can keep: arrays and tuples as nested lists, NumPy scalars as Python's."""
     value = as_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value if isinstance(value, str | int | float | bool) else show(value)
+    if type(value) in (tuple, list) and depth:  # a list may contain itself
+        return [_plain(v, depth - 1) for v in value]
+    if type(value) is int and value.bit_length() > 1000:  # too long for JSON to write
+        return show(value)
+    return value if type(value) in (str, int, float, bool) else show(value)
 
 
 def _shown(guess: Any) -> str:

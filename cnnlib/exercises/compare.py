@@ -131,10 +131,11 @@ def _arithmetic(got: np.ndarray, expected: np.ndarray) -> str:
     return ""
 
 
-def as_numpy(value: Any) -> Any:
+def as_numpy(value: Any, depth: int = 20) -> Any:
     """Torch tensors and subclasses of arrays as plain arrays, also inside a tuple or list."""
     if isinstance(value, tuple | list):
-        return (tuple if isinstance(value, tuple) else list)(as_numpy(v) for v in value)
+        inside = (as_numpy(v, depth - 1) if depth else v for v in value)  # may contain itself
+        return (tuple if isinstance(value, tuple) else list)(inside)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
     if hasattr(type(value), "detach") and hasattr(type(value), "numpy"):

@@ -416,10 +416,30 @@ def test_check_never_raises(exercise_id, answer):
     assert isinstance(box._repr_html_(), str)
 
 
+class HostileText(str):
+    __slots__ = ()
+
+    def __str__(self):
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
 @pytest.mark.parametrize(
     "value",
-    [Hostile(), (1, Hostile()), in_an_array(Hostile()), 2j, {1: 2}, np.ones(1) * 1j],
-    ids=range(6),
+    [
+        Hostile(),
+        (1, Hostile()),
+        in_an_array(Hostile()),
+        2j,
+        {1: 2},
+        np.ones(1) * 1j,
+        nested(),
+        10**5000,
+        [10**400],
+        HostileText("a"),
+    ],
+    ids=range(10),
 )
 def test_predict_and_reveal_never_raise(value, prediction, file):
     repr(predict("99.a", value))
