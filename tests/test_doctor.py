@@ -420,7 +420,7 @@ def test_the_command_is_quick_and_its_exit_status_tells(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "The workbook will run here" in done.stdout
-    assert seconds < 10
+    assert seconds < 30  # a few on a quiet machine
     (tmp_path / "file").touch()
     done, _ = run(CNN_WORKBOOK_HOME=str(tmp_path / "file"))
     assert done.returncode == 1

@@ -200,3 +200,48 @@ def test_numpy_integers_are_integers():
 def test_illegal_settings_say_what_is_wrong(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_memory_is_that_of_the_widest_step_or_of_all():
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 16, 3, stride=2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16 * 3 * 4, 10),
+    )
+    images = torch.zeros(5, 3, 15, 18)
+    held, kept, shapes = [], [images.nbytes], [tuple(images.shape)]
+    for layer in model:
+        after = layer(images)
+        held.append(images.nbytes + after.nbytes)
+        kept.append(after.nbytes)
+        shapes.append(tuple(after.shape))
+        images = after
+    assert geometry.peak_activation_memory(shapes) == max(held)
+    assert geometry.peak_activation_memory(shapes, training=True) == sum(kept)
+    assert geometry.peak_activation_memory(shapes, itemsize=8) == 2 * max(held)
+    assert geometry.peak_activation_memory(shapes[::-1]) == max(held)
+
+
+def test_memory_of_one_activation_is_its_own():
+    for training in (False, True):
+        assert geometry.peak_activation_memory([(2, 3, 4)], training=training) == 4 * 24
+    assert geometry.peak_activation_memory([[1, 2], (1, 3)], itemsize=1) == 5
+
+
+@pytest.mark.parametrize(
+    ("shapes", "settings", "error", "message"),
+    [
+        ([], {}, ValueError, "got none"),
+        ([(1, 2), ()], {}, ValueError, r"each shape as \(N, C, H, W\) or \(N, F\), got \(\)"),
+        ([5, 6], {}, ValueError, "got 5"),
+        ([(1, 0)], {}, ValueError, r"size in the shape \(1, 0\) to be at least 1"),
+        ([(1, 2.0)], {}, TypeError, "to be an integer, got 2.0"),
+        ([(1, 2)], {"itemsize": 0}, ValueError, "itemsize to be at least 1"),
+        ([(1, 2)], {"itemsize": np.float32}, TypeError, "itemsize to be an integer"),
+    ],
+)
+def test_memory_of_senseless_shapes_is_refused(shapes, settings, error, message):
+    with pytest.raises(error, match=message):
+        geometry.peak_activation_memory(shapes, **settings)

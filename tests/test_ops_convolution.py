@@ -1,4 +1,4 @@
-"""conv2d and conv_transpose2d against torch in float64, and against each other."""
+"""conv2d, its backward and conv_transpose2d against torch in float64, and against each other."""
 
 import warnings
 
@@ -70,6 +70,56 @@ def test_conv2d_is_torchs(case, with_bias, seed):
 
 
 @properties
+@given(convolutions(), st.integers(0, 2**32))
+def test_conv2d_backward_is_autograds(case, seed):
+    images_shape, weight_shape, settings = case
+    images, weight = normal(seed, *images_shape), normal(seed + 1, *weight_shape)
+    out, *expected = torch_conv2d_grads(images, weight, seed + 2, **settings)
+    grads = ops.conv2d_backward(out, images, weight, **settings)
+    assert len(grads) == 3
+    for grad, theirs in zip(grads, expected, strict=True):
+        assert grad.shape == theirs.shape
+        np.testing.assert_allclose(grad, theirs, rtol=1e-10, atol=1e-10)
+
+
+def torch_conv2d_grads(images, weight, seed, **settings):
+    """A random grad_out, and what autograd makes of it: the images', weight's and bias's."""
+    leaves = [torch.from_numpy(array).requires_grad_() for array in (images, weight)]
+    leaves.append(torch.zeros(len(weight), dtype=leaves[1].dtype, requires_grad=True))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Using padding='same'")
+        out = F.conv2d(*leaves, **settings)
+    grad_out = normal(seed, *out.shape, dtype=images.dtype)
+    grads = torch.autograd.grad(out, leaves, torch.from_numpy(grad_out))
+    return grad_out, *(grad.numpy() for grad in grads)
+
+
+@properties
+@given(convolutions(), st.integers(0, 2**32))
+def test_conv2d_backward_is_the_adjoint_of_conv2d(case, seed):
+    images_shape, weight_shape, settings = case
+    x, weight = normal(seed, *images_shape), normal(seed + 1, *weight_shape)
+    out = ops.conv2d(x, weight, **settings)
+    y = normal(seed + 2, *out.shape)
+    grad_images, grad_weight, grad_bias = ops.conv2d_backward(y, x, weight, **settings)
+    # conv2d is linear in the images, and linear in the weight: both have an adjoint.
+    np.testing.assert_allclose((x * grad_images).sum(), (out * y).sum(), atol=1e-9)
+    np.testing.assert_allclose((weight * grad_weight).sum(), (out * y).sum(), atol=1e-9)
+    bias = normal(seed + 3, len(weight))
+    np.testing.assert_allclose(grad_bias @ bias, (y * bias[:, None, None]).sum(), atol=1e-9)
+
+
+def test_conv2d_backward_by_hand():
+    image = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])[None, None]
+    kernel = np.array([[1.0, 0.0], [0.0, -2.0]])[None, None]
+    grad_out = np.array([[1.0, 0.0], [0.0, 10.0]])[None, None]  # two windows of four take part
+    grads = ops.conv2d_backward(grad_out, image, kernel)
+    assert grads[0][0, 0].tolist() == [[1, 0, 0], [0, -2 + 10, 0], [0, 0, -20]]
+    assert grads[1][0, 0].tolist() == [[1 + 50, 2 + 60], [4 + 80, 5 + 90]]
+    assert grads[2].tolist() == [11]
+
+
+@properties
 @given(convolutions(words=False), int_or_pair(0, 3), st.booleans(), st.integers(0, 2**32))
 def test_conv_transpose2d_is_torchs(case, extra, with_bias, seed):
     (N, C, H, W), weight_shape, settings = case
@@ -96,6 +146,9 @@ def test_conv_transpose2d_is_torchs(case, extra, with_bias, seed):
 def test_an_empty_batch_has_an_empty_answer():
     images = np.zeros((0, 2, 5, 6))
     assert ops.conv2d(images, np.zeros((3, 2, 2, 2))).shape == (0, 3, 4, 5)
+    grads = ops.conv2d_backward(np.zeros((0, 3, 4, 5)), images, np.ones((3, 2, 2, 2)))
+    assert [grad.shape for grad in grads] == [(0, 2, 5, 6), (3, 2, 2, 2), (3,)]
+    assert not grads[1].any()
     assert ops.conv_transpose2d(images, np.zeros((2, 3, 2, 2))).shape == (0, 3, 6, 7)
 
 
@@ -129,7 +182,7 @@ def test_conv2d_by_hand():
     assert ops.conv2d(image, kernel)[0, 0].tolist() == [[-9.0, -10.0], [-12.0, -13.0]]
 
 
-@pytest.mark.parametrize("block_bytes", [1, 1100, 2000, 10**9])
+@pytest.mark.parametrize("block_bytes", [1, 5000, 12_000, 10**9])
 def test_the_size_of_a_block_changes_nothing(monkeypatch, block_bytes):
     # From one image a time, over blocks with a rest, to all seven at once.
     images, weight = normal(0, 7, 2, 5, 6), normal(1, 3, 2, 2, 3)
@@ -140,6 +193,17 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, block_bytes):
     np.testing.assert_allclose(out, expected, atol=1e-12)
     again = ops.conv_transpose2d(expected, weight, padding=1, stride=(2, 1))
     np.testing.assert_array_equal(again, transposed)
+    grad_out, *grads = torch_conv2d_grads(images, weight, 2, padding=1, stride=(2, 1))
+    for grad, theirs in zip(
+        ops.conv2d_backward(grad_out, images, weight, padding=1, stride=(2, 1)), grads, strict=True
+    ):
+        np.testing.assert_allclose(grad, theirs, atol=1e-12)
+    # At stride 1, where the gradient of the images may be taken another way.
+    grad_out, *grads = torch_conv2d_grads(images, weight, 3, padding=1)
+    for grad, theirs in zip(
+        ops.conv2d_backward(grad_out, images, weight, padding=1), grads, strict=True
+    ):
+        np.testing.assert_allclose(grad, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(64, 16, 28, 28), (9, 3, 32, 32)])
@@ -152,12 +216,35 @@ def test_conv2d_at_full_size_in_float32(shape):
     )
 
 
+@pytest.mark.parametrize("shape", [(64, 16, 28, 28), (9, 3, 32, 32)])
+@pytest.mark.parametrize("settings", [{"padding": 1}, {"stride": 2}])
+def test_conv2d_backward_at_full_size_in_float32(shape, settings):
+    images = normal(0, *shape, dtype=np.float32)
+    weight = normal(1, 32, shape[1], 3, 3, dtype=np.float32)
+    grad_out, *expected = torch_conv2d_grads(images, weight, 2, **settings)
+    grads = ops.conv2d_backward(grad_out, images, weight, **settings)
+    for grad, theirs in zip(grads, expected, strict=True):
+        # Sums of up to 50,000 products: compared with the size of the sums, not of each.
+        assert np.abs(grad - theirs).max() < 1e-4 * np.abs(theirs).max()
+
+
 @pytest.mark.parametrize("operation", [ops.conv2d, ops.conv_transpose2d])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept(operation, dtype):
     images, weight = normal(0, 2, 4, 5, 5, dtype=dtype), normal(1, 4, 4, 3, 3, dtype=dtype)
     assert operation(images, weight).dtype == dtype
     assert operation(images, weight, np.ones(4, dtype), padding=1).dtype == dtype
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_keep_the_dtype_and_are_new_arrays(dtype, stride):
+    images, weight = normal(0, 2, 4, 5, 5, dtype=dtype), normal(1, 4, 4, 1, 1, dtype=dtype)
+    grad_out = ops.conv2d(images, weight, stride=stride)
+    for grad in ops.conv2d_backward(grad_out, images, weight, stride=stride):
+        assert grad.dtype == dtype
+        assert grad.flags.writeable
+        assert not any(np.shares_memory(grad, array) for array in (grad_out, images, weight))
 
 
 def read_only(array):
@@ -186,6 +273,32 @@ def test_memory_layout_changes_nothing_and_inputs_stay(operation, layout):
     np.testing.assert_allclose(out, expected, atol=1e-12)
     np.testing.assert_array_equal(other_images, images)
     np.testing.assert_array_equal(other_weight, weight)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize("stride", [1, 2])
+def test_memory_layout_changes_no_gradient_and_inputs_stay(layout, stride):
+    images, weight = normal(0, 2, 4, 6, 5), normal(1, 4, 2, 3, 3)
+    settings = {"stride": stride, "padding": 1, "groups": 2}
+    grad_out = normal(2, *ops.conv2d(images, weight, **settings).shape)
+    arrays = grad_out, images, weight
+    others = [layout(array) for array in arrays]
+    expected = ops.conv2d_backward(*arrays, **settings)
+    for grad, right in zip(ops.conv2d_backward(*others, **settings), expected, strict=True):
+        np.testing.assert_allclose(grad, right, atol=1e-12)
+    for other, array in zip(others, arrays, strict=True):
+        np.testing.assert_array_equal(other, array)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_one_number_may_stand_for_the_whole_upstream_gradient(stride):
+    images, weight = normal(0, 2, 4, 6, 5), normal(1, 4, 4, 3, 3)
+    shape = ops.conv2d(images, weight, stride=stride).shape
+    spread = np.broadcast_to(2.0, shape)  # read-only, all strides zero
+    expected = ops.conv2d_backward(spread.copy(), images, weight, stride=stride)
+    grads = ops.conv2d_backward(spread, images, weight, stride=stride)
+    for grad, right in zip(grads, expected, strict=True):
+        np.testing.assert_allclose(grad, right, atol=1e-12)
 
 
 @pytest.mark.parametrize("operation", [ops.conv2d, ops.conv_transpose2d])

@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib.exercises import nb00, nb01, nb02, nb03, record, verdicts
+from cnnlib.exercises import (
+    nb00,
+    nb01,
+    nb02,
+    nb03,
+    nb04,
+    nb05,
+    nb06,
+    record,
+    verdicts,
+)
 from cnnlib.exercises.compare import as_numpy, show
 from cnnlib.exercises.display import Box, CheckBox, Source, Table
 from cnnlib.exercises.verdicts import Exercise, Prediction, Verdict
@@ -29,7 +39,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02, nb03)
+_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 
@@ -182,29 +192,58 @@ def reveal(prediction_id: str, actual: Any) -> Box:
     return Box(f"{prediction_id} · It is {shown}: {said}.", mark="✓" if right else "○")
 
 
-def progress() -> Table:
-    """A table of what you have done so far, kept in one small file that may be deleted.
+def progress(notebook: str | None = None) -> Table:
+    """What you have done so far: one row a notebook, or of one notebook each exercise.
+
+    It is kept in one small file, which may be deleted.
+
+    Args:
+        notebook: its number, such as "02"; None for all notebooks.
+
+    Raises:
+        ValueError: there is no notebook of that number with exercises.
 
     Taught in notebook 00.
     """
     known = record.load()
+    numbers = sorted({name[:2] for name in EXERCISES})
+    if notebook is None:
+        rows = tuple((number, *_summary(number, known)) for number in numbers)
+        headings = ("notebook", "exercises correct", "points", "predictions right")
+        correct, points, right = _summary("", known)
+        caption = f"{correct} exercises correct, {points} points; {right} predictions right."
+        return Table(caption, headings, rows)
+    if notebook not in numbers:
+        raise ValueError(f"expected the number of a notebook, {numbers}, got {notebook!r}")
     rows = []
     for name, exercise in EXERCISES.items():
-        entry = known.get(name, {})
-        tried = entry.get("attempts", 0)
-        state = "correct" if entry.get("passed") else "tried" if tried else "–"
-        helped = f"{min(entry.get('hints', 0), len(exercise.hints))} of {len(exercise.hints)}"
-        seen = "yes" if entry.get("solution_seen") else "no"
-        rows.append((name, exercise.title, f"{exercise.level}", state, f"{tried}", helped, seen))
-    done = [e for n, e in EXERCISES.items() if known.get(n, {}).get("passed")]
-    points, total = (sum(e.points for e in some) for some in (done, EXERCISES.values()))
-    made = [e for e in map(known.get, PREDICTIONS) if e and e.get("guess") is not None]
-    guesses = [e["right"] for e in made if "right" in e]
+        if name.startswith(notebook):
+            entry = known.get(name, {})
+            tried = entry.get("attempts", 0)
+            state = "correct" if entry.get("passed") else "tried" if tried else "–"
+            helped = f"{min(entry.get('hints', 0), len(exercise.hints))} of {len(exercise.hints)}"
+            seen = "yes" if entry.get("solution_seen") else "no"
+            level = f"{exercise.level}"
+            rows.append((name, exercise.title, level, state, f"{tried}", helped, seen))
+    correct, points, right = _summary(notebook, known)
     return Table(
-        f"{len(done)} of {len(EXERCISES)} exercises correct, {points} of {total} points; "
-        f"{sum(guesses)} of {len(guesses)} predictions right.",
+        f"{correct} exercises correct, {points} points; {right} predictions right.",
         ("exercise", "title", "level", "state", "tries", "hints seen", "solution seen"),
         tuple(rows),
+    )
+
+
+def _summary(number: str, known: dict) -> tuple[str, str, str]:
+    """Exercises, points and predictions of the notebooks that begin so: "1 of 4" of each."""
+    exercises = [e for name, e in EXERCISES.items() if name.startswith(number)]
+    done = [e for e in exercises if known.get(e.id, {}).get("passed")]
+    points, total = (sum(e.points for e in some) for some in (done, exercises))
+    made = [known.get(name) for name in PREDICTIONS if name.startswith(number)]
+    guesses = [e["right"] for e in made if e and e.get("guess") is not None and "right" in e]
+    return (
+        f"{len(done)} of {len(exercises)}",
+        f"{points} of {total}",
+        f"{sum(guesses)} of {len(guesses)}",
     )
 
 

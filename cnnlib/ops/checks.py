@@ -72,3 +72,22 @@ def check_weight(
         if bias.shape != (out_channels,):
             raise ValueError(f"expected bias ({out_channels},), got {bias.shape}")
     return out_channels, weight.shape[2:]
+
+
+def check_grad(grad_out: np.ndarray, shape: tuple, dtype: np.dtype) -> None:
+    """Raise an error unless grad_out has the shape and dtype of the forward pass's output."""
+    check_floats(grad_out, "grad_out", dtype)
+    if grad_out.shape != shape:
+        raise ValueError(
+            f"expected grad_out of the output's shape {shape}, got {grad_out.shape}; "
+            "use the arguments of the forward pass"
+        )
+
+
+def check_features(features: np.ndarray, name: str = "features") -> tuple[int, int]:
+    """The shape (N, F) of a matrix with one row an image, or an error that says what is wrong."""
+    check_floats(features, name)
+    if features.ndim != 2 or features.shape[1] == 0:
+        mend = f"; flatten images with {name}.reshape(len({name}), -1)" if features.ndim > 2 else ""
+        raise ValueError(f"expected {name} (N, F), got {features.shape}{mend}")
+    return features.shape

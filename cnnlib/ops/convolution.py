@@ -1,4 +1,4 @@
-"""Convolution and its transpose, as matrix products."""
+"""Convolution, its backward pass and its transpose, as matrix products."""
 
 import numpy as np
 
@@ -9,8 +9,13 @@ from cnnlib.geometry import (
     padding_amounts,
     to_pair,
 )
-from cnnlib.ops.checks import check_images, check_weight
-from cnnlib.ops.windows import add_windows, column_blocks, images_per_block
+from cnnlib.ops.checks import check_grad, check_images, check_weight
+from cnnlib.ops.windows import (
+    add_column_blocks,
+    add_windows,
+    column_blocks,
+    images_per_block,
+)
 
 
 def conv2d(
@@ -60,7 +65,7 @@ def conv2d(
     kernels = np.ascontiguousarray(weight).reshape(groups, O // groups, -1)
     products = np.empty((N, groups, O // groups, out_h * out_w), images.dtype)
     for block, columns in column_blocks(
-        images, kernel_size, (out_h, out_w), amounts, stride, dilation
+        images, kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside=O
     ):
         columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
         np.matmul(kernels, columns, out=products[block])
@@ -68,6 +73,65 @@ def conv2d(
     if bias is not None:
         out += bias[:, None, None]
     return out
+
+
+def conv2d_backward(
+    grad_out: np.ndarray,
+    images: np.ndarray,
+    weight: np.ndarray,
+    *,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three gradients of conv2d, from the gradient of the loss with respect to its output.
+
+    Args:
+        grad_out: (N, O, out_h, out_w), of the images' dtype: how the loss changes with each output.
+        images, weight, stride, padding, dilation, groups: those of the call to conv2d.
+
+    Returns:
+        grad_images (N, C, H, W), grad_weight (O, C / groups, kh, kw) and grad_bias (O,).
+
+    Raises:
+        TypeError: not NumPy arrays of one dtype, float32 or float64.
+        ValueError: shapes that do not go together, or a kernel that does not fit.
+
+    Example:
+        >>> images, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+        >>> grads = conv2d_backward(np.ones((1, 1, 2, 2)), images, weight)
+        >>> grads[0][0, 0]  # each pixel's gradient: the weights of the windows that saw it
+        array([[1., 2., 1.],
+               [2., 4., 2.],
+               [1., 2., 1.]])
+        >>> [grad.shape for grad in grads]
+        [(1, 1, 3, 3), (1, 1, 2, 2), (1,)]
+
+    Taught in notebook 06.
+    """
+    N, C, H, W = check_images(images)
+    O, kernel_size = check_weight(images, weight, None, groups, transposed=False)
+    out_h, out_w = conv_output_size(
+        (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
+    check_grad(grad_out, (N, O, out_h, out_w), images.dtype)
+    amounts = padding_amounts(padding, kernel_size, stride=stride, dilation=dilation)
+    kernels = np.ascontiguousarray(weight).reshape(groups, O // groups, -1)
+    grads = np.ascontiguousarray(grad_out).reshape(N, groups, O // groups, out_h * out_w)
+    grad_images = np.empty_like(images, order="C")
+    grad_kernels = np.zeros_like(kernels)
+    rows_beside = O + groups * kernels.shape[2]  # of grads and grad_columns
+    for block, columns in column_blocks(
+        images, kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside
+    ):
+        columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
+        # Of out = kernels @ columns, each factor's gradient is grad_out times the other.
+        grad_kernels += np.matmul(grads[block], columns.swapaxes(2, 3)).sum(axis=0)
+        grad_columns = np.matmul(kernels.swapaxes(1, 2), grads[block])
+        windows = grad_columns.reshape(-1, C, *kernel_size, out_h, out_w)
+        grad_images[block] = add_column_blocks(windows, (H, W), amounts, stride, dilation)
+    return grad_images, grad_kernels.reshape(weight.shape), grad_out.sum(axis=(0, 2, 3))
 
 
 def conv_transpose2d(

@@ -12,8 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from cnnlib.geometry import Pair, Size, conv_output_size, padding_amounts, to_pair
 from cnnlib.ops.checks import check_floats, check_images
 
-# Columns of about this many bytes are made at a time: they stay in the processor's cache
-# between being written and being multiplied. Half or twice as much makes little difference.
+# Columns, and what is multiplied with them, take about this many bytes at a time: they stay in the
+# processor's cache between being written and being used. Half or twice as much changes little.
 BLOCK_BYTES = 3_000_000
 
 
@@ -121,14 +121,22 @@ def col2im(
 
 
 def column_blocks(
-    images: np.ndarray, kernel_size: Pair, out_size: Pair, amounts, stride: Size, dilation: Size
+    images: np.ndarray,
+    kernel_size: Pair,
+    out_size: Pair,
+    amounts,
+    stride: Size,
+    dilation: Size,
+    rows_beside: int,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """The columns of a few images at a time: (which images, their columns), in turn.
 
     The same numbers as im2col's, made faster. Three things matter, in this order:
 
     - Few images at a time, in one buffer that is used again and again. Columns hold kh * kw
-      copies of each pixel; made for the whole batch they travel to main memory and back.
+      copies of each pixel; made for the whole batch they travel to main memory and back. How few
+      depends on what else is in use: `rows_beside` are the rows, as long as the columns' rows, of
+      the other matrices.
     - First the windows across, then the windows down. Only the first step has to cut the image
       into rows; in the second, at stride 1, each kernel offset is one unbroken run of memory.
     - A spare row after each kernel offset. Without it the columns of 32 × 32 images in float32
@@ -141,7 +149,7 @@ def column_blocks(
     (stride_h, stride_w), (dilation_h, dilation_w) = to_pair(stride), to_pair(dilation)
     (top, bottom), (left, right) = amounts
     rows = C * kernel_h * kernel_w
-    B = images_per_block(N, rows * out_h * out_w * images.itemsize)
+    B = images_per_block(N, (rows + rows_beside) * out_h * out_w * images.itemsize)
 
     # All arrays and views are made once, before the loop, which then only copies numbers. What
     # lies on the padding is never written, and so stays zero.
@@ -159,6 +167,29 @@ def column_blocks(
             across[:count, :, j, top : top + H, outputs] = images[block, :, :, pixels]
         spacious[..., :out_h, :] = windows_down
         yield block, columns[:count]
+
+
+def add_column_blocks(
+    columns: np.ndarray, image_size: Pair, amounts, stride: Size, dilation: Size
+) -> np.ndarray:
+    """Sum columns (N, C, kh, kw, out_h, out_w) into images (N, C, H, W): column_blocks undone.
+
+    The adjoint takes the same two steps the other way: first down, in unbroken runs of memory,
+    then across.
+    """
+    N, C, kernel_h, kernel_w, out_h, out_w = columns.shape
+    (stride_h, stride_w), (dilation_h, dilation_w) = to_pair(stride), to_pair(dilation)
+    (top, _), (left, _) = amounts
+    H, W = image_size
+    across = np.zeros((N, C, kernel_w, H, out_w), columns.dtype)
+    for i in range(kernel_h):
+        outputs, pixels = inside_image(i * dilation_h - top, H, out_h, stride_h)
+        across[:, :, :, pixels] += columns[:, :, i, :, outputs]
+    images = np.zeros((N, C, H, W), columns.dtype)
+    for j in range(kernel_w):
+        outputs, pixels = inside_image(j * dilation_w - left, W, out_w, stride_w)
+        images[..., pixels] += across[:, :, j, :, outputs]
+    return images
 
 
 def inside_image(offset: int, size: int, out_size: int, stride: int) -> tuple[slice, slice]:

@@ -167,13 +167,13 @@ def test_a_source_has_no_html_that_would_hide_its_markdown():
 
 
 def test_a_table_has_a_caption_and_headings_that_say_what_they_head():
-    read = Reader(progress()._repr_html_())
+    read = Reader(progress("02")._repr_html_())
     assert [tag for tag, _ in read.tags[:4]] == ["table", "caption", "thead", "tr"]
     headings = [attrs for tag, attrs in read.tags if tag == "th"]
     assert len(headings) == 7
     assert all(attrs["scope"] == "col" for attrs in headings)
     cells = [tag for tag, _ in read.tags if tag == "td"]
-    assert len(cells) == 7 * len(EXERCISES)
+    assert len(cells) == 7 * len([name for name in EXERCISES if name.startswith("02")])
     assert read.spoken.startswith("0 of ")
 
 

@@ -40,7 +40,7 @@ def file(home):
 
 
 def row(name):
-    return next(row for row in progress().rows if row[0] == name)
+    return next(row for row in progress(name[:2]).rows if row[0] == name)
 
 
 def restart(monkeypatch):
@@ -64,9 +64,20 @@ def test_tries_and_success_are_kept_and_counted(file, monkeypatch):
     assert row("02.1")[3:5] == ("correct", "3")
     assert json.loads(file.read_text())["02.1"] == {"attempts": 3, "passed": True}
     points, total = EXERCISES["02.1"].points, sum(e.points for e in EXERCISES.values())
+    in_02 = [e for name, e in EXERCISES.items() if name.startswith("02")]
+    of_02 = ("02", f"1 of {len(in_02)}", f"{points} of {sum(e.points for e in in_02)}", "0 of 0")
+    assert of_02 in progress().rows
+    assert [name for name, *_ in progress("02").rows] == [e.id for e in in_02]
+    assert progress("02").caption.startswith(f"1 of {len(in_02)} exercises correct")
     assert progress().caption.startswith(
         f"1 of {len(EXERCISES)} exercises correct, {points} of {total} points;"
     )
+
+
+@pytest.mark.parametrize("number", ["99", "2", 2, ""])
+def test_progress_in_a_notebook_that_is_not_there_says_so(number):
+    with pytest.raises(ValueError, match="expected the number of a notebook"):
+        progress(number)
 
 
 def test_a_bare_examination_keeps_no_record(file):

@@ -88,12 +88,12 @@ EXERCISE = Exercise(
             Misconception(
                 _walk(lambda n, j, b, k, s, p, d: (n + d * (k - 1) * j * s, j * s, b - p * j)),
                 "The jump was multiplied by the stride too early. The kernel of this layer lies on "
-                "values that are as far apart as the layers *below* made them.",
+                "values that are as far apart as the layers below made them.",
             ),
             Misconception(
                 _walk(lambda n, j, b, k, s, p, d: (n + d * (k - 1) * j * s, j * s, b - p * j * s)),
                 "The jump was multiplied by the stride too early. The kernel of this layer lies on "
-                "values that are as far apart as the layers *below* made them.",
+                "values that are as far apart as the layers below made them.",
             ),
             Misconception(
                 _walk(lambda n, j, b, k, s, p, d: (n + d * (k - 1), j * s, b - p * j)),
