@@ -19,6 +19,7 @@ from cnnlib.exercises import (
     nb04,
     nb05,
     nb06,
+    nb07,
     record,
     verdicts,
 )
@@ -39,7 +40,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06)
+_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 

@@ -20,9 +20,9 @@ def test_solution_is_accepted_quickly_and_in_silence(exercise_id, capfd, recwarn
     exercise = EXERCISES[exercise_id]
     if isinstance(exercise.solution, str):
         pytest.skip("a value answer: its solution is source")
-    start = time.perf_counter()
+    start = time.process_time()  # other programs do not count
     verdict = examine(exercise_id, exercise.solution)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert verdict.outcome == "correct", words(verdict)
     assert verdict.score == 1.0
     assert seconds < 5
