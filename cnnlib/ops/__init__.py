@@ -17,14 +17,17 @@ from cnnlib.ops.loss import (
 )
 from cnnlib.ops.normalisation import batch_norm, batch_norm_backward, dropout, dropout_backward
 from cnnlib.ops.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from cnnlib.ops.pooling_variants import adaptive_avg_pool2d, blur_pool2d, sliding_max
 from cnnlib.ops.windows import col2im, im2col
 
 __all__ = [
     "GradientReport",
+    "adaptive_avg_pool2d",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "blur_pool2d",
     "check_gradients",
     "col2im",
     "conv2d",
@@ -40,6 +43,7 @@ __all__ = [
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "sliding_max",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
