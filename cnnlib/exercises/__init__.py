@@ -113,8 +113,8 @@ def hint(exercise_id: str) -> Box:
     """Show the next hint; after the last one, the first again.
 
     Example:
-        >>> hint("99.1")
-        There is no exercise 99.1.
+        >>> hint("edges")
+        There is no exercise edges.
 
     Taught in notebook 00.
     """
