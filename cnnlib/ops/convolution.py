@@ -122,14 +122,18 @@ def conv2d_backward(
     grad_images = np.empty_like(images, order="C")
     grad_kernels = np.zeros_like(kernels)
     rows_beside = O + groups * kernels.shape[2]  # of grads and grad_columns
+    grad_columns = None
     for block, columns in column_blocks(
         images, kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside
     ):
         columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
         # Of out = kernels @ columns, each factor's gradient is grad_out times the other.
         grad_kernels += np.matmul(grads[block], columns.swapaxes(2, 3)).sum(axis=0)
-        grad_columns = np.matmul(kernels.swapaxes(1, 2), grads[block])
-        windows = grad_columns.reshape(-1, C, *kernel_size, out_h, out_w)
+        if grad_columns is None:  # made once: fresh memory for each block would take longer to get
+            grad_columns = np.empty(columns.shape, images.dtype)
+        part = grad_columns[: len(columns)]  # the last block may hold fewer images
+        np.matmul(kernels.swapaxes(1, 2), grads[block], out=part)
+        windows = part.reshape(-1, C, *kernel_size, out_h, out_w)
         grad_images[block] = add_column_blocks(windows, (H, W), amounts, stride, dilation)
     return grad_images, grad_kernels.reshape(weight.shape), grad_out.sum(axis=(0, 2, 3))
 
