@@ -22,6 +22,7 @@ from cnnlib.exercises import (
     nb07,
     nb08,
     nb09,
+    nb10,
     record,
     verdicts,
 )
@@ -42,7 +43,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09)
+_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 

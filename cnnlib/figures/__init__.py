@@ -3,6 +3,6 @@
 What several notebooks draw is in `cnnlib.plots`.
 """
 
-from cnnlib.figures import backward, fit, forward, geometry, pooling, training
+from cnnlib.figures import backward, fit, forward, geometry, pooling, regularise, training
 
-__all__ = ["backward", "fit", "forward", "geometry", "pooling", "training"]
+__all__ = ["backward", "fit", "forward", "geometry", "pooling", "regularise", "training"]
