@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 DPI = 80
-ACCENT = "#c2410c"
+ACCENT, BLUE = "#c2410c", "#3b6ea5"
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def draw_bars(
     Taught in notebook 02.
     """
     labels = list(values)
-    bars = ax.barh(labels, list(values.values()), color="#3b6ea5", log=logarithmic)
+    bars = ax.barh(labels, list(values.values()), color=BLUE, log=logarithmic)
     ax.bar_label(bars, fmt=" %.3g", fontsize=9)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)
@@ -291,7 +291,7 @@ def show_stages(stages: dict[str, np.ndarray], *, rows: int = 4, size: float = 1
         part.suptitle(title, fontsize=9)
         if values.ndim == 1:
             ax = part.subplots()
-            ax.barh(range(len(values)), values, color="#3b6ea5")
+            ax.barh(range(len(values)), values, color=BLUE)
             ax.set(yticks=range(len(values)), xlim=(0, 1), xlabel="probability")
             ax.invert_yaxis()
             continue

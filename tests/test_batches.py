@@ -81,6 +81,16 @@ def test_a_saved_state_goes_on_with_the_same_order_and_augmentation(numbered):
         assert torch.equal(labels, labels_2)
 
 
+def test_each_part_draws_an_augmentation_of_its_own(numbered):
+    def random_label(images, labels, generator):
+        return images, torch.rand(len(labels), generator=generator)
+
+    settings = {"batch_size": 4, "augment": random_label, "drop_last": True}
+    parts = [seen(Batches(*numbered, **settings, part=(k, 2))) for k in (0, 1, 0)]
+    assert parts[0] == parts[2]
+    assert not set(parts[0]) & set(parts[1])
+
+
 # values
 
 
@@ -247,6 +257,26 @@ def test_cutmix_counts_what_it_replaced(generator):
         for n in range(8):
             share = torch.bincount(mixed[n].flatten().long(), minlength=8) / 144
             torch.testing.assert_close(targets[n], share)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_alpha_says_how_evenly_is_mixed(name, generator):
+    images, labels = torch.zeros(2, 1, 100, 100), torch.tensor([0, 1])
+
+    def shares(alpha):
+        draws = [
+            ALL[name](images, labels, generator, num_classes=2, alpha=alpha)[1][0, 0].item()
+            for _ in range(200)
+        ]
+        return np.array([draw for draw in draws if draw < 1])  # the other one was another image
+
+    even = shares(1000.0)
+    # Of cutmix, half of the area, a side of 0.71; less where the rectangle hangs over the rim.
+    assert even.min() == pytest.approx(0.5, abs=0.05)
+    if name == "mixup":
+        assert even.max() == pytest.approx(0.5, abs=0.05)
+        uneven = shares(0.05)
+        assert np.mean((uneven < 0.05) | (uneven > 0.95)) > 0.6
 
 
 def test_in_turn_runs_one_after_the_other(images):

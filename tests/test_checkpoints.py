@@ -182,6 +182,15 @@ def test_a_write_that_fails_leaves_the_old_one_whole(tmp_path, monkeypatch, wher
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_the_new_file_is_on_the_disk_before_it_takes_the_old_ones_name(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, f=real: done.append(n) or f(*a))
+    save_checkpoint(tmp_path / "run.pt", {"epoch": 1})
+    assert done == ["fsync", "replace"]
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:1000])
 

@@ -21,9 +21,10 @@ CONFIG = TrainConfig(epochs=3, lr=0.1)
 def make_model(seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3),
+        nn.Conv2d(1, 4, 3, padding=1),
         nn.BatchNorm2d(4),
         nn.ReLU(),
+        nn.Conv2d(4, 4, 3),
         nn.Flatten(),
         nn.Dropout(0.2),
         nn.Linear(4 * 6 * 6, 3),
@@ -97,7 +98,7 @@ def test_decay_falls_on_kernels_and_matrices_only():
     optimizer = make_optimizer(model, replace(CONFIG, weight_decay=0.1))
     decayed = {id(p) for g in optimizer.param_groups for p in g["params"] if g["weight_decay"]}
     names = {name for name, p in model.named_parameters() if id(p) in decayed}
-    assert names == {"0.weight", "5.weight"}
+    assert names == {"0.weight", "3.weight", "6.weight"}
     in_all = sum(len(group["params"]) for group in optimizer.param_groups)
     assert in_all == len(list(model.parameters()))
 
@@ -143,6 +144,31 @@ def test_sgd_has_nesterovs_momentum_unless_it_has_none():
     assert not make_optimizer(make_model(), replace(CONFIG, momentum=0.0)).defaults["nesterov"]
 
 
+def test_adamw_takes_momentum_as_its_first_beta():
+    config = replace(CONFIG, optimizer="adamw", momentum=0.8)
+    assert make_optimizer(make_model(), config).defaults["betas"] == (0.8, 0.999)
+
+
+def test_a_model_that_comes_in_eval_mode_is_trained_all_the_same():
+    model, _ = train(model=make_model().eval())
+    other, _ = train(model=make_model())
+    assert equal(model, other)
+
+
+def test_the_last_rate_of_each_epoch_is_kept():
+    _, history = train()
+    assert history.lr == [learning_rate(CONFIG, step, 12) for step in (3, 7, 11)]
+
+
+def test_compile_is_asked_for_only_when_wanted(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    train()
+    assert not compiled
+    model, _ = train(replace(CONFIG, compile=True))
+    assert compiled == [model]
+
+
 def test_clipping_shortens_every_step():
     config = replace(CONFIG, clip_norm=1e-3, momentum=0.0, schedule="constant", lr=1.0)
     model, before = make_model(), make_model()
@@ -178,9 +204,18 @@ def test_averaged_weights_follow_the_running_mean():
             torch.testing.assert_close(value, mean[key], rtol=1e-5, atol=1e-6)
 
 
+def test_averaged_weights_are_the_ones_that_are_evaluated():
+    val = make_batches(shuffle=False)
+    model, history = train(replace(CONFIG, ema_decay=0.9), val_batches=val)
+    plain, plain_history = train(val_batches=val)
+    assert evaluate(model, val).loss == pytest.approx(history.val_loss[-1], abs=1e-9)
+    assert history.val_loss != plain_history.val_loss
+    assert history.step_losses == plain_history.step_losses
+
+
 def test_early_stopping_keeps_the_best_weights():
     val = make_batches(shuffle=False)
-    config = TrainConfig(epochs=30, lr=2.0, schedule="constant", patience=2)
+    config = TrainConfig(epochs=30, lr=0.3, schedule="constant", patience=2)
     model, history = train(config, val_batches=val)
     best = min(range(len(history.val_loss)), key=history.val_loss.__getitem__)
     assert len(history.val_loss) == best + 3 < 30
@@ -213,7 +248,8 @@ def test_bfloat16_trains_close_to_float32():
 def test_channels_last_gives_the_same_training():
     model, history = train(replace(CONFIG, channels_last=True), batches=make_batches())
     _, exact = train()
-    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert model[3].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not model[3].weight.is_contiguous()
     assert history.step_losses == pytest.approx(exact.step_losses, rel=1e-4)
 
 
@@ -262,6 +298,18 @@ def test_log_dir_without_tensorboard_says_what_to_install(tmp_path, monkeypatch)
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"):
         train(log_dir=tmp_path)
+
+
+def test_tensorboard_gets_every_epoch(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, history = train(val_batches=make_batches(shuffle=False), log_dir=tmp_path)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    for name in ("train_loss", "train_acc", "val_loss", "val_acc", "lr"):
+        rows = events.Scalars(name)
+        assert [row.step for row in rows] == [1, 2, 3]
+        assert [row.value for row in rows] == pytest.approx(getattr(history, name))
 
 
 # evaluation

@@ -1,8 +1,8 @@
 """Pictures that one notebook needs, a module for each: `figures.pooling.draw_curves(...)`.
 
-What several notebooks draw is in `cnnlib.plots`.
+`figures.curves` serves many of them. What the first notebooks build is in `cnnlib.plots`.
 """
 
-from cnnlib.figures import backward, fit, forward, geometry, pooling, regularise, training
+from cnnlib.figures import backward, curves, fit, forward, geometry, pooling, regularise, training
 
-__all__ = ["backward", "fit", "forward", "geometry", "pooling", "regularise", "training"]
+__all__ = ["backward", "curves", "fit", "forward", "geometry", "pooling", "regularise", "training"]

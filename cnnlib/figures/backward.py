@@ -5,9 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnnlib.plots import ACCENT
-
-BLUE = "#3b6ea5"
+from cnnlib.plots import ACCENT, BLUE
 
 
 def draw_flow(

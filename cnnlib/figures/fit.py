@@ -4,9 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlib.plots import ACCENT, draw_image
-
-BLUE = "#3b6ea5"
+from cnnlib.plots import ACCENT, BLUE, draw_image
 
 
 def show_selection(scores: np.ndarray, fresh: float) -> Figure:
@@ -34,52 +32,6 @@ def show_selection(scores: np.ndarray, fresh: float) -> Figure:
                 transform=ax.get_xaxis_transform(), fontsize=9)  # fmt: skip
     ax.set(xlabel="accuracy on the 1,000 images that choose", ylabel="models")
     ax.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def show_curves(
-    curves: dict[str, tuple[np.ndarray, np.ndarray]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    logarithmic: str = "",
-    mark: float | None = None,
-    ylim: tuple[float, float] | None = None,
-) -> Figure:
-    """Show a few curves in one set of axes, told apart by colour and by dashes.
-
-    Args:
-        curves: name -> (x, y), each (num_points,).
-        xlabel, ylabel: what is measured.
-        logarithmic: "x", "y" or "xy", the axes on which each step multiplies.
-        mark: an x at which to draw a dotted line.
-        ylim: the range shown.
-
-    Returns:
-        The Figure.
-
-    Example:
-        >>> one = {"a": (np.arange(3), np.ones(3))}
-        >>> len(show_curves(one, xlabel="step", ylabel="loss").axes[0].lines)
-        1
-
-    Taught in notebook 09.
-    """
-    figure, ax = plt.subplots(figsize=(6.5, 3.2))
-    looks = ((BLUE, "-"), (ACCENT, "--"), ("#3f7d4e", "-."), ("#7a4b94", ":"))
-    for (name, (x, y)), (colour, style) in zip(curves.items(), looks, strict=False):
-        points = "o" if len(x) < 12 else ""
-        ax.plot(x, y, color=colour, ls=style, lw=1.8, marker=points, ms=4, label=name)
-    if mark is not None:
-        ax.axvline(mark, color="0.4", lw=1, ls=":")
-    if "x" in logarithmic:
-        ax.set_xscale("log")
-    if "y" in logarithmic:
-        ax.set_yscale("log")
-    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
-    ax.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
-        ax.legend(fontsize=9)
     return figure
 
 

@@ -6,9 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnlib.plots import ACCENT
-
-BLUE = "#3b6ea5"
+from cnnlib.plots import ACCENT, BLUE
 
 
 def mosaic(maps: np.ndarray, columns: int) -> np.ndarray:

@@ -6,9 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnnlib.geometry import receptive_field
-from cnnlib.plots import ACCENT
-
-BLUE = "#3b6ea5"
+from cnnlib.plots import ACCENT, BLUE
 
 
 def draw_stack(layers: list[tuple[int, int, int, int]], num_pixels: int, ax: Axes) -> Axes:

@@ -1,67 +1,10 @@
 """Figures of notebook 04 that take more than a few lines; see also `plots`."""
 
-from collections.abc import Sequence
-
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from cnnlib.ops.pooling_variants import adaptive_windows
-from cnnlib.plots import ACCENT
-
-BLUE = "#3b6ea5"
-LINES = (
-    {"color": "0.55", "linestyle": ":", "marker": "o"},
-    {"color": BLUE, "linestyle": "--", "marker": "s"},
-    {"color": BLUE, "linestyle": "-", "marker": "^"},
-    {"color": ACCENT, "linestyle": "-", "marker": "D"},
-    {"color": "black", "linestyle": "-.", "marker": "v"},
-)
-
-
-def draw_curves(
-    curves: dict[str, Sequence[float]],
-    positions: Sequence[float],
-    ax: Axes,
-    *,
-    xlabel: str,
-    ylabel: str,
-) -> Axes:
-    """Draw up to five named curves that can be told apart without colour.
-
-    Args:
-        curves: label -> one value for each position.
-        positions: where on the horizontal axis, the same for all curves.
-        ax: where to draw.
-        xlabel: what varies, with its unit.
-        ylabel: what is measured, with its unit.
-
-    Returns:
-        The same Axes, with a legend at its right.
-
-    Raises:
-        ValueError: more than five curves.
-
-    Example:
-        >>> import matplotlib.pyplot as plt
-        >>> ax = plt.figure().subplots()
-        >>> curves = {"one": [1, 2, 3], "two": [3, 2, 1]}
-        >>> len(draw_curves(curves, range(3), ax, xlabel="shift", ylabel="share").lines)
-        2
-
-    Taught in notebook 04.
-    """
-    if len(curves) > len(LINES):
-        raise ValueError(f"expected at most {len(LINES)} curves, got {len(curves)}")
-    for (label, values), line in zip(curves.items(), LINES[: len(curves)], strict=True):
-        every = max(len(positions) // 10, 1)  # of long curves only some points get a marker
-        ax.plot(positions, values, label=label, markersize=5, markevery=every, **line)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if len(positions) <= 10:
-        ax.set_xticks(positions)
-    ax.set_ylim(bottom=0)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return ax
+from cnnlib.plots import ACCENT, BLUE
 
 
 def draw_adaptive_windows(num_pixels: int, num_windows: int, ax: Axes) -> Axes:

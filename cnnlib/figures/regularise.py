@@ -8,11 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnnlib import project
-from cnnlib.plots import ACCENT, draw_bars
-
-COLOURS = ("#3b6ea5", ACCENT, "#3f7d4e", "#7a4b94", "#8a6d1d", "#444444")
-MARKS = ("o", "s", "^", "D", "v", "P")
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
+from cnnlib.figures.curves import COLOURS, MARKS, STYLES
+from cnnlib.plots import draw_bars
 
 
 def shared_means(num_images: int = 4, num_channels: int = 6, num_groups: int = 2) -> Figure:
@@ -51,56 +48,6 @@ def shared_means(num_images: int = 4, num_channels: int = 6, num_groups: int = 2
         ax.tick_params(length=0, labelsize=8)
     axes[0].set_ylabel("image")
     figure.tight_layout()
-    return figure
-
-
-def show_curves(
-    x: Sequence[float],
-    curves: dict[str, Sequence[float]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    logarithmic: str = "x",
-    level: tuple[float, str] | None = None,
-    ylim: tuple[float, float] | None = None,
-) -> Figure:
-    """Show measurements against what was varied: a line with points for each name.
-
-    Args:
-        x: what was varied.
-        curves: name -> measured values, one for each of x; NaN leaves a gap.
-        xlabel, ylabel: what they are, with units.
-        logarithmic: the axes on which each step multiplies: "", "x" or "xy".
-        level: a height and the words for a thin line across.
-        ylim: the range shown.
-
-    Returns:
-        The Figure.
-
-    Example:
-        >>> show_curves([1, 10], {"a": [0, 1]}, xlabel="n", ylabel="s").axes[0].get_xscale()
-        'log'
-
-    Taught in notebook 10.
-    """
-    figure, ax = plt.subplots(figsize=(6.5, 3.4))
-    for number, (name, values) in enumerate(curves.items()):
-        look = {"color": COLOURS[number], "ls": STYLES[number], "marker": MARKS[number]}
-        ax.plot(x, values, ms=5, lw=1.8, label=name, **look)
-    if level is not None:
-        ax.axhline(level[0], color="0.5", lw=0.9, ls="--", label=level[1])
-    if "x" in logarithmic:
-        ax.set_xscale("log")
-        if len(x) <= 10:
-            ax.set_xticks(x, [f"{value:g}" for value in x])
-            ax.minorticks_off()
-    if "y" in logarithmic:
-        ax.set_yscale("log")
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if ylim:
-        ax.set_ylim(*ylim)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside the lines
     return figure
 
 

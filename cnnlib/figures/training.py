@@ -7,10 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlib.plots import ACCENT, draw_image
-
-COLOURS = ("#3b6ea5", ACCENT, "#3f7d4e", "#7a4b94", "#8a6d1d", "#444444")
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+from cnnlib.figures.curves import COLOURS, STYLES
+from cnnlib.plots import draw_image
 
 
 def show_valley(
@@ -60,63 +58,6 @@ def show_valley(
         ax.plot(*floor, "x", color="black", ms=10, mew=2, label="the floor")
     ax.set(xlabel=names[0], ylabel=names[1], xlim=x, ylim=y)
     ax.legend(fontsize=9)
-    return figure
-
-
-def show_losses(
-    curves: dict[str, np.ndarray],
-    *,
-    smooth: int = 1,
-    ylim: tuple[float, float] | None = None,
-    logarithmic: bool = False,
-    level: float | None = None,
-    mark: float | None = None,
-    xlabel: str = "step",
-    ylabel: str = "loss of the batch",
-) -> Figure:
-    """Show losses, or whatever else is measured at each step, one line for each name.
-
-    Args:
-        curves: name -> values (num_steps,).
-        smooth: the mean of this many values is drawn, and the single ones faintly behind.
-        ylim: the range shown; a curve may leave it.
-        logarithmic: whether each step up multiplies.
-        level: where to draw a thin line across, such as log 10.
-        mark: a step at which to draw a dotted line.
-        xlabel: what is counted along the axis.
-        ylabel: what is measured.
-
-    Returns:
-        The Figure.
-
-    Example:
-        >>> len(show_losses({"a": np.ones(9), "b": np.zeros(9)}).axes[0].lines)
-        2
-
-    Taught in notebook 07.
-    """
-    figure, ax = plt.subplots(figsize=(6.5, 3.2))
-    for number, (name, values) in enumerate(curves.items()):
-        colour, style = COLOURS[number], STYLES[number]
-        steps = np.arange(len(values))
-        if smooth > 1:
-            ax.plot(steps, values, color=colour, lw=0.5, alpha=0.25)
-            values = np.convolve(values, np.ones(smooth) / smooth, mode="valid")
-            steps = steps[smooth - 1 :]
-        ax.plot(steps, values, color=colour, ls=style, lw=1.8, label=name)
-    if level is not None:
-        ax.axhline(level, color="0.6", lw=0.8, ls="--")
-    if mark is not None:
-        ax.axvline(mark, color="0.4", lw=1, ls=":")
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    if logarithmic:
-        ax.set_yscale("log")
-    if ylim:
-        ax.set_ylim(*ylim)
-    ax.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
-        ax.legend(fontsize=9)
     return figure
 
 

@@ -1,28 +1,17 @@
 """Notebook 03's checkers: wrong answers are rejected for the right reason, right ones accepted."""
 
 import math
-import time
 
 import numpy as np
 import pytest
 
 from cnnlib import geometry, ops
-from cnnlib.exercises import EXERCISES, check, examine
+from cnnlib.exercises import EXERCISES, examine
 
 from .mutants import Mutant, survives, words, wrong
 
 MUTANTS: list[Mutant] = []
 IDS = [name for name in EXERCISES if name.startswith("03.")]
-
-
-class AlwaysEqual:
-    """An object that says that it equals everything."""
-
-    def __eq__(self, other):
-        return True
-
-    def __hash__(self):
-        return 0
 
 
 def mutant(exercise_id, *says, outcome="not yet"):
@@ -813,79 +802,3 @@ def test_there_are_at_least_five_wrong_answers(exercise_id):
 def test_right_answer_in_another_way_is_accepted(exercise_id, answer):
     verdict = examine(exercise_id, answer)
     assert verdict.outcome == "correct", words(verdict)
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_solution_is_accepted_quickly_and_in_silence(exercise_id, capfd, recwarn):
-    import torch  # noqa: F401  its import takes longer than any check
-
-    start = time.perf_counter()
-    verdict = examine(exercise_id, EXERCISES[exercise_id].solution)
-    seconds = time.perf_counter() - start
-    assert verdict.outcome == "correct", words(verdict)
-    assert verdict.score == 1.0
-    assert seconds < 2
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_what_is_not_attempted(exercise_id):
-    def stub(*args, **kwargs):
-        # Your code here
-        raise NotImplementedError
-
-    for answer in (stub, None, ...):
-        assert examine(exercise_id, answer).outcome == "not attempted"
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_an_error_names_the_learners_own_line(exercise_id):
-    def answer(*args, **kwargs):
-        denominator = 0
-        return [1 / denominator for _ in range(3)]  # in a comprehension, which has its own frame
-
-    verdict = examine(exercise_id, answer)
-    assert verdict.outcome == "error"
-    assert verdict.score == 0.0
-    assert "ZeroDivisionError: division by zero" in verdict.headline
-    assert "line 3 of answer: return [1 / denominator" in dict(verdict.details)["line"]
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        np.zeros((3, 3)),
-        "output_size",
-        7,
-        AlwaysEqual(),
-        lambda: None,
-        lambda *a, **k: (_ for _ in ()),
-        lambda *a, **k: np.array([[None, "x"]], dtype=object),
-        lambda *a, **k: np.array(["a", "b", "c"]),
-        lambda *a, **k: (1, 2),
-        lambda *a, **k: (AlwaysEqual(), AlwaysEqual()),
-        lambda *a, **k: [AlwaysEqual()],
-        lambda *a, **k: AlwaysEqual(),
-        lambda *a, **k: (np.array("x"), None, ...),
-        lambda *a, **k: {},
-        lambda *a, **k: [],
-        lambda *a, **k: [10**30],
-        lambda *a, **k: np.full((3, 3), np.nan),
-        lambda *a, **k: np.full((3, 3), 1j),
-        lambda *a, **k: np.ma.masked_all((3, 3)),
-        lambda *a, **k: exit(),
-    ],
-    ids=range(20),
-)
-def test_nonsense_is_rejected_in_silence(
-    exercise_id, answer, capfd, recwarn, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("CNN_WORKBOOK_HOME", str(tmp_path))
-    box = check(exercise_id, answer)
-    assert not box.passed
-    assert box.verdict.outcome in ("not yet", "error")
-    repr(box), box._repr_html_()
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list

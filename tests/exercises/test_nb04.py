@@ -9,23 +9,13 @@ import numpy as np
 import pytest
 
 from cnnlib import ops
-from cnnlib.exercises import EXERCISES, check, examine
+from cnnlib.exercises import EXERCISES, examine
 from cnnlib.ops import pooling_variants
 
 from .mutants import Mutant, survives, words, wrong
 
 MUTANTS: list[Mutant] = []
 IDS = [name for name in EXERCISES if name.startswith("04.")]
-
-
-class AlwaysEqual:
-    """An object that says that it equals everything."""
-
-    def __eq__(self, other):
-        return True
-
-    def __hash__(self):
-        return 0
 
 
 def mutant(exercise_id, *says, outcome="not yet"):
@@ -1080,46 +1070,3 @@ def test_the_count_of_images_is_what_trying_all_of_them_gives(height, width, top
     solution = EXERCISES["04.5"].solution
     for key, number in found.items():
         assert solution(np.array(key).reshape(height, width), 2) == number
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        np.zeros((3, 3)),
-        "max_pool2d",
-        7,
-        AlwaysEqual(),
-        lambda: None,
-        lambda *a, **k: (_ for _ in ()),
-        lambda *a, **k: np.array([[None, "x"]], dtype=object),
-        lambda *a, **k: np.array(["a", "b", "c"]),
-        lambda *a, **k: (1, 2),
-        lambda *a, **k: (AlwaysEqual(), AlwaysEqual()),
-        lambda *a, **k: [AlwaysEqual()],
-        lambda *a, **k: AlwaysEqual(),
-        lambda *a, **k: (np.array("x"), None, ...),
-        lambda *a, **k: {},
-        lambda *a, **k: [],
-        lambda *a, **k: [10**30],
-        lambda *a, **k: 10**400,
-        lambda *a, **k: np.nan,
-        lambda *a, **k: True,
-        lambda *a, **k: np.full((1, 1, 1, 1), np.nan),
-        lambda *a, **k: np.full((3, 3), 1j),
-        lambda *a, **k: np.ma.masked_all((3, 3)),
-        lambda *a, **k: a[0],
-        lambda *a, **k: exit(),
-    ],
-    ids=range(24),
-)
-def test_nonsense_is_rejected_in_silence(
-    exercise_id, answer, capfd, recwarn, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("CNN_WORKBOOK_HOME", str(tmp_path))
-    box = check(exercise_id, answer)
-    assert not box.passed
-    assert box.verdict.outcome in ("not yet", "error")
-    repr(box), box._repr_html_()
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list

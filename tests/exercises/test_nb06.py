@@ -1,12 +1,10 @@
 """Notebook 06's checkers: wrong answers are rejected for the right reason, right ones accepted."""
 
-import time
-
 import numpy as np
 import pytest
 
 from cnnlib import ops
-from cnnlib.exercises import EXERCISES, check, examine
+from cnnlib.exercises import EXERCISES, examine
 from cnnlib.exercises.nb06 import find_bugs, planted, winograd
 
 from .mutants import Mutant, survives, words, wrong
@@ -14,16 +12,6 @@ from .mutants import Mutant, survives, words, wrong
 MUTANTS: list[Mutant] = []
 IDS = [name for name in EXERCISES if name.startswith("06.")]
 FUNCTIONS = [name for name in IDS if callable(EXERCISES[name].solution)]
-
-
-class AlwaysEqual:
-    """An object that says that it equals everything."""
-
-    def __eq__(self, other):
-        return True
-
-    def __hash__(self):
-        return 0
 
 
 def mutant(exercise_id, *says, outcome="not yet"):
@@ -922,14 +910,14 @@ finding("the convolution forgets a path", "stamp", convolve="path")
 finding("a word of one's own", "Choose one of these words", convolve="flipped")
 finding("a number for a word", "Choose one of these words", softmax=3)
 finding("a list for a word", "Choose one of these words", softmax=["path"])
-finding("an eighth function", "keys are the seven names", relu="right")
+finding("an eighth function", "keys are the 7 names", relu="right")
 MUTANTS += [
     Mutant("06.9", "all are right", dict.fromkeys(RIGHT, "right"), ("2 of 7",)),
     Mutant("06.9", "all have one cause", dict.fromkeys(RIGHT, "path"), ("5 of 7", "kink")),
     Mutant("06.9", "only the bugs", {"softmax": "path"}, ("missing", "scale_and_shift")),
     Mutant("06.9", "a list of names", ["softmax", "convolve"], ("dictionary",)),
     Mutant("06.9", "a function", lambda: RIGHT, ("dictionary",)),
-    Mutant("06.9", "keys that are no names", {3: "right"}, ("missing", "not one of the seven")),
+    Mutant("06.9", "keys that are no names", {3: "right"}, ("missing", "not one of the 7")),
 ]
 
 
@@ -1158,54 +1146,6 @@ def test_there_are_at_least_eight_wrong_answers(exercise_id):
 def test_right_answer_in_another_way_is_accepted(exercise_id, answer):
     verdict = examine(exercise_id, answer)
     assert verdict.outcome == "correct", words(verdict)
-
-
-@pytest.mark.parametrize("exercise_id", FUNCTIONS)
-def test_solution_is_quick(exercise_id):
-    start = time.perf_counter()
-    verdict = examine(exercise_id, EXERCISES[exercise_id].solution)
-    assert verdict.outcome == "correct", words(verdict)
-    assert time.perf_counter() - start < 2
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        np.zeros((3, 3)),
-        "conv_gradients",
-        7,
-        {},
-        AlwaysEqual(),
-        lambda: None,
-        lambda *a, **k: (_ for _ in ()),
-        lambda *a, **k: np.array([[None, "x"]], dtype=object),
-        lambda *a, **k: np.array(["a", "b", "c"]),
-        lambda *a, **k: (1, 2, 3),
-        lambda *a, **k: (AlwaysEqual(), AlwaysEqual(), AlwaysEqual()),
-        lambda *a, **k: [AlwaysEqual()] * 2,
-        lambda *a, **k: AlwaysEqual(),
-        lambda *a, **k: (np.array("x"), None, ...),
-        lambda *a, **k: {},
-        lambda *a, **k: [],
-        lambda *a, **k: [10**30],
-        lambda *a, **k: np.full((3, 3), np.nan),
-        lambda *a, **k: np.full((2, 2), 1j),
-        lambda *a, **k: np.ma.masked_all((2, 2)),
-        lambda *a, **k: exit(),
-    ],
-    ids=range(21),
-)
-def test_nonsense_is_rejected_in_silence(
-    exercise_id, answer, capfd, recwarn, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("CNN_WORKBOOK_HOME", str(tmp_path))
-    box = check(exercise_id, answer)
-    assert not box.passed
-    assert box.verdict.outcome in ("not yet", "error")
-    repr(box), box._repr_html_()
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
 
 
 # The material that the exercises are made of

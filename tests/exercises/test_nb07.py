@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnnlib import data, layers, ops
-from cnnlib.exercises import EXERCISES, check, examine
+from cnnlib.exercises import EXERCISES, examine
 from cnnlib.exercises.nb07 import adam_step as adam_module
 from cnnlib.exercises.nb07 import sgd_step as sgd_module
 from cnnlib.exercises.nb07.diagnose import six_runs
@@ -449,7 +449,7 @@ for name, answer, says in [
     ("sorted taken for large", RIGHT | {"B": "large", "F": "sorted"}, ("ten times an epoch",)),
     ("one cause twice", RIGHT | {"F": "zeros"}, ("5 of 6", "zeros was given more than once")),
     ("one run forgotten", {k: v for k, v in RIGHT.items() if k != "D"}, ("Missing: D",)),
-    ("one run too many", RIGHT | {"G": "fine"}, ("six runs, A to F",)),
+    ("one run too many", RIGHT | {"G": "fine"}, ("6 runs, A to F",)),
     ("a cause that is none", RIGHT | {"E": "good"}, ("Choose among", "'good'")),
     ("a number for a cause", RIGHT | {"E": 1}, ("Choose among", "1 is none")),
     ("a list", list(RIGHT.values()), ("dictionary is wanted",)),
@@ -993,54 +993,6 @@ def test_wrong_answer_is_rejected_and_its_cause_named(mutant):
 def test_right_answer_in_another_way_is_accepted(exercise_id, answer):
     verdict = examine(exercise_id, answer)
     assert verdict.outcome == "correct", words(verdict)
-
-
-def destroys(*args, **kwargs):
-    for part in args:
-        if isinstance(part, dict):
-            part.clear()
-
-
-def breaks_values(*args, **kwargs):
-    for part in args:
-        if isinstance(part, dict):
-            for array in part.values():
-                array[...] = np.nan
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        np.zeros((3, 3)),
-        "sgd_step",
-        7,
-        lambda: None,
-        lambda *a, **k: (_ for _ in ()),
-        lambda *a, **k: np.array([[None, "x"]], dtype=object),
-        lambda *a, **k: (1, 2),
-        lambda *a, **k: (np.array("x"), None, ...),
-        lambda *a, **k: {},
-        lambda *a, **k: np.full((3, 3), np.nan),
-        lambda *a, **k: np.full((10, 784), 1j),
-        lambda *a, **k: iter([np.array([0]), None]),
-        lambda *a, **k: [np.array([2**62, -5])],
-        lambda *a, **k: exit(),
-        destroys,
-        breaks_values,
-    ],
-    ids=range(16),
-)
-def test_nonsense_is_rejected_in_silence(
-    exercise_id, answer, capfd, recwarn, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("CNN_WORKBOOK_HOME", str(tmp_path))
-    box = check(exercise_id, answer)
-    assert not box.passed
-    assert box.verdict.outcome in ("not yet", "error")
-    repr(box), box._repr_html_()
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
 
 
 @pytest.mark.parametrize(

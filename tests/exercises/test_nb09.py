@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlib.exercises import EXERCISES, check, examine
+from cnnlib.exercises import EXERCISES, examine
 from cnnlib.exercises.nb09 import diagnose as diagnose_module
 from cnnlib.exercises.nb09 import mended_loop as loop_module
 from cnnlib.exercises.nb09 import paired_interval as interval_module
@@ -944,61 +944,6 @@ def test_the_values_shown_as_solutions_are_right(exercise_id):
     exec(EXERCISES[exercise_id].solution, names)
     answer = names["diagnosis" if exercise_id == "09.4" else "bugs"]
     assert examine(exercise_id, answer).outcome == "correct"
-
-
-class AlwaysEqual:
-    """An object that claims to equal everything."""
-
-    __hash__ = None
-
-    def __eq__(self, other):
-        return True
-
-
-@pytest.mark.parametrize("exercise_id", FUNCTIONS)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        np.zeros((3, 3)),
-        "split",
-        7,
-        AlwaysEqual(),
-        lambda: None,
-        lambda *a, **k: (_ for _ in ()),
-        lambda *a, **k: np.array([[None, "x"]], dtype=object),
-        lambda *a, **k: np.array(["a", "b", "c"]),
-        lambda *a, **k: ("a", "b"),
-        lambda *a, **k: (None, None),
-        lambda *a, **k: (1, 2),
-        lambda *a, **k: (AlwaysEqual(), AlwaysEqual()),
-        lambda *a, **k: [AlwaysEqual()],
-        lambda *a, **k: AlwaysEqual(),
-        lambda *a, **k: {},
-        lambda *a, **k: [],
-        lambda *a, **k: [10**30],
-        lambda *a, **k: np.full((3, 3), np.nan),
-        lambda *a, **k: (np.full(3, np.nan), np.full(3, 1j)),
-        lambda *a, **k: torch.full((3, 3), torch.nan),
-        lambda *a, **k: exit(),
-    ],
-    ids=range(21),
-)
-def test_nonsense_is_rejected_in_silence(exercise_id, answer, capfd, recwarn):
-    box = check(exercise_id, answer)
-    assert not box.passed
-    assert box.verdict.outcome in ("not yet", "error")
-    repr(box), box._repr_html_()
-    assert capfd.readouterr() == ("", "")
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize("exercise_id", ["09.4", "09.5"])
-@pytest.mark.parametrize(
-    "answer", [7, "A", AlwaysEqual(), [AlwaysEqual()], {}, {"A": []}, [[]], {1: 2}], ids=range(8)
-)
-def test_nonsense_in_place_of_a_value_is_rejected(exercise_id, answer, capfd):
-    assert not check(exercise_id, answer).passed
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("exercise_id", FUNCTIONS)

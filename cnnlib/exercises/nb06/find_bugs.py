@@ -1,10 +1,7 @@
 """Exercise 06.9, Find the bugs."""
 
-from collections.abc import Mapping
-
-from cnnlib.exercises.compare import kind, show
-from cnnlib.exercises.nb06.planted import SUSPECTS
-from cnnlib.exercises.verdicts import Exercise, Verdict, correct, not_attempted, not_yet
+from cnnlib.exercises.findings import examine_suspects
+from cnnlib.exercises.verdicts import Exercise, Verdict
 
 CAUSES = {
     "right": "the backward pass is right",
@@ -55,52 +52,18 @@ _OTHER_CAUSE = {
 
 
 def _examine_findings(answer) -> Verdict:
-    if answer is None or answer is Ellipsis:
-        return not_attempted()
-    if not isinstance(answer, Mapping):
-        return not_yet(
-            "",
-            ("got", kind(answer)),
-            cause='A dictionary is wanted: {"scale_and_shift": "right", …}, with one of the words '
-            "of CAUSES for each function.",
-        )
-    names = {name for name in answer if isinstance(name, str)}
-    missing = [name for name in SUSPECTS if name not in names]
-    unknown = [show(name) for name in answer if not isinstance(name, str) or name not in SUSPECTS]
-    if missing or unknown:
-        parts = [("missing", ", ".join(missing))] if missing else []
-        parts += [("not one of the seven", ", ".join(unknown))] if unknown else []
-        return not_yet("", *parts, cause="The keys are the seven names of SUSPECTS.")
-    found = {name: answer[name] for name in SUSPECTS}
-    for name, word in found.items():
-        if not isinstance(word, str) or word not in CAUSES:
-            return not_yet(
-                "",
-                ("function", name),
-                ("got", show(word)),
-                cause=f"Choose one of these words: {', '.join(CAUSES)}.",
-            )
-    told_apart = {name: (word == "right") == (_ANSWER[name] == "right") for name, word in
-                  found.items()}  # fmt: skip
-    count = sum(told_apart.values())
-    for name in SUSPECTS:
-        if not told_apart[name]:
-            table = _TAKEN_FOR_RIGHT if found[name] == "right" else _TAKEN_FOR_WRONG
-            return not_yet(
-                f"{count} of 7 are rightly called right or wrong. One that is not:",
-                ("function", f"{name}, which you call {show(found[name])}"),
-                cause=table[name],
-            )
-    for name, word in found.items():
-        if word != _ANSWER[name]:
-            num_causes = sum(found[other] == _ANSWER[other] != "right" for other in SUSPECTS)
-            return not_yet(
-                f"Right and wrong are told apart, and {num_causes} of 5 causes found. One that "
-                "is something else:",
-                ("function", f"{name}: {CAUSES[word]}"),
-                cause=_OTHER_CAUSE[name],
-            )
-    return correct("5 bugs found and explained, 2 right ones let go.")
+    return examine_suspects(
+        answer,
+        _ANSWER,
+        CAUSES,
+        well="right",
+        one="function",
+        names_in="SUSPECTS",
+        taken_for_well=_TAKEN_FOR_RIGHT,
+        taken_for_bad=_TAKEN_FOR_WRONG,
+        other_cause=_OTHER_CAUSE,
+        praise="5 bugs found and explained, 2 right ones let go.",
+    )
 
 
 EXERCISE = Exercise(

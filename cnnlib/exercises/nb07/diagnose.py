@@ -3,8 +3,8 @@
 import numpy as np
 
 from cnnlib import data, layers, ops
-from cnnlib.exercises.compare import kind, show
-from cnnlib.exercises.verdicts import Exercise, Verdict, correct, not_attempted, not_yet
+from cnnlib.exercises.findings import examine_diagnosis
+from cnnlib.exercises.verdicts import Exercise, Verdict
 
 CAUSES = {
     "fine": "nothing is wrong",
@@ -74,32 +74,8 @@ def _run(images, labels, num_steps, *, lr, zeros=False, by_label=False) -> np.nd
 
 
 def _examine(answer) -> Verdict:
-    if answer is None or answer is Ellipsis:
-        return not_attempted()
-    wanted = 'Write a dictionary with a cause for each letter, such as {"A": "fine", …}.'
-    if not isinstance(answer, dict):
-        return not_yet(wanted, cause=f"A dictionary is wanted; this is {kind(answer)}.")
-    given = {str(k).strip().upper(): v for k, v in answer.items()}
-    missing = [letter for letter in _ANSWER if letter not in given]
-    if missing or len(given) > len(_ANSWER):
-        cause = f"Missing: {', '.join(missing)}." if missing else "There are six runs, A to F."
-        return not_yet(wanted, ("got", show(answer)), cause=cause)
-    given = {k: v.strip().lower() if isinstance(v, str) else v for k, v in given.items()}
-    unknown = [v for v in given.values() if not isinstance(v, str) or v not in CAUSES]
-    if unknown:
-        cause = f"Choose among {', '.join(CAUSES)}; {show(unknown[0])} is none of them."
-        return not_yet(wanted, cause=cause)
-    wrong = [letter for letter, cause in _ANSWER.items() if given[letter] != cause]
-    if not wrong:
-        return correct("Six of six. Four of these can be told within thirty steps of training.")
-    letter = wrong[0]
-    twice = sorted({v for v in given.values() if list(given.values()).count(v) > 1})
-    once = f" ({', '.join(twice)} was given more than once; each cause occurs once.)" * bool(twice)
-    return not_yet(
-        f"{6 - len(wrong)} of 6 are right. Look at run {letter} again.",
-        ("yours", f'{letter}: "{given[letter]}", {CAUSES[given[letter]]}'),
-        cause=f"Run {letter}: {_CLUES[_ANSWER[letter]]}.{once}",
-    )
+    praise = "Six of six. Four of these can be told within thirty steps of training."
+    return examine_diagnosis(answer, _ANSWER, CAUSES, _CLUES, praise=praise)
 
 
 EXERCISE = Exercise(

@@ -101,6 +101,8 @@ def _follow(answer, parameters, batches, lr, momentum) -> tuple[list, object]:
             return path, "input"
         if any(parameters.get(name) is not array for name, array in originals.items()):
             return path, "replaced"
+        if isinstance(got, int) and got.bit_length() > 1000:  # more than a float can hold
+            got = np.inf
         path.append((as_numpy(got), {name: array.copy() for name, array in parameters.items()}))
     return path, ""
 

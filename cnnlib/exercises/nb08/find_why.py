@@ -1,9 +1,7 @@
 """Exercise 08.5, Seven patients."""
 
-from collections.abc import Mapping
-
-from cnnlib.exercises.compare import kind, show
-from cnnlib.exercises.verdicts import Exercise, Verdict, correct, not_attempted, not_yet
+from cnnlib.exercises.findings import examine_suspects
+from cnnlib.exercises.verdicts import Exercise, Verdict
 
 CAUSES = {
     "healthy": "nothing is wrong with it",
@@ -64,50 +62,18 @@ def load_patients() -> dict:
 
 
 def _examine(answer) -> Verdict:
-    if answer is None or answer is Ellipsis:
-        return not_attempted()
-    if not isinstance(answer, Mapping):
-        return not_yet(
-            "",
-            ("got", kind(answer)),
-            cause='A dictionary is wanted: {"ada": "healthy", …}, with one of the words of CAUSES '
-            "for each patient.",
-        )
-    names = {name for name in answer if isinstance(name, str)}
-    missing = [name for name in _ANSWER if name not in names]
-    unknown = [show(name) for name in answer if not isinstance(name, str) or name not in _ANSWER]
-    if missing or unknown:
-        parts = [("missing", ", ".join(missing))] if missing else []
-        parts += [("not one of the seven", ", ".join(unknown))] if unknown else []
-        return not_yet("", *parts, cause="The keys are the seven names of PATIENTS.")
-    found = {name: answer[name] for name in _ANSWER}
-    for name, word in found.items():
-        if not isinstance(word, str) or word not in CAUSES:
-            return not_yet(
-                "",
-                ("patient", name),
-                ("got", show(word)),
-                cause=f"Choose one of these words: {', '.join(CAUSES)}.",
-            )
-    apart = [(found[name] == "healthy") == (_ANSWER[name] == "healthy") for name in _ANSWER]
-    for name, told in zip(_ANSWER, apart, strict=True):
-        if not told:
-            healthy = found[name] == "healthy"
-            return not_yet(
-                f"{sum(apart)} of 7 are rightly called healthy or not. One that is not:",
-                ("patient", f"{name}, whom you call {show(found[name])}"),
-                cause=(_TAKEN_FOR_HEALTHY if healthy else _TAKEN_FOR_SICK)[name],
-            )
-    for name, word in found.items():
-        if word != _ANSWER[name]:
-            right = sum(found[other] == _ANSWER[other] != "healthy" for other in _ANSWER)
-            return not_yet(
-                f"Sick and healthy are told apart, and {right} of 5 causes found. One that has "
-                "something else:",
-                ("patient", f"{name}: {CAUSES[word]}"),
-                cause=_OTHER_CAUSE[name],
-            )
-    return correct("5 causes found, 2 let go in good health.")
+    return examine_suspects(
+        answer,
+        _ANSWER,
+        CAUSES,
+        well="healthy",
+        one="patient",
+        names_in="PATIENTS",
+        taken_for_well=_TAKEN_FOR_HEALTHY,
+        taken_for_bad=_TAKEN_FOR_SICK,
+        other_cause=_OTHER_CAUSE,
+        praise="5 causes found, 2 let go in good health.",
+    )
 
 
 EXERCISE = Exercise(
