@@ -7,9 +7,11 @@ folder. Wherever it comes from, its SHA-256 must be the one written here before 
 
 import difflib
 import hashlib
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,6 +32,10 @@ FILES = {
     "photos/grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
     "photos/gravel.png": "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
     "photos/rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
+    "fashion_cnn/fashion_cnn.pt": (
+        "9effaca9777d59c77adfbcc5d9c7c9e1804584e6fb67796f4c14c7f9b9a360cf"
+    ),
+    "fashion_cnn/history.json": "e44d5626001af61b3b6211c784fd41c2eb74274bd0f66b1443016008d44f6c6a",
     "first_cnn/first_cnn.pt": "db36476b9922d492fdfe4acec108a98dfb3e4efb35476067504509f3c8357a6a",
 }
 
@@ -224,6 +230,34 @@ def file_path(name: str) -> Path:
     if not cached.exists():
         _download(name, cached)
     return _verify(cached, FILES[name], "Delete it and try again: it will be downloaded afresh")
+
+
+def load_result(name: str) -> dict[str, Any]:
+    """Read what a script in benchmarks/ measured and stored.
+
+    Args:
+        name: of the script, such as "ablation".
+
+    Returns:
+        The content of benchmarks/<name>.json.
+
+    Raises:
+        ValueError: there is no such result.
+        DataError: cnnlib was installed without the benchmarks.
+
+    Example:
+        >>> sorted(load_result("ablation"))
+        ['batch_size', 'epochs']
+
+    Taught in notebook 10.
+    """
+    root = project.root()
+    if root is None:
+        raise DataError(f"expected benchmarks/{name}.json; it comes with a clone of the workbook")
+    known = tuple(sorted(path.stem for path in (root / "benchmarks").glob("*.json")))
+    if name not in known:
+        raise ValueError(_unknown("stored result", name, known))
+    return json.loads((root / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _load_image_set(name: str, classes: tuple[str, ...]) -> ImageSet:

@@ -259,7 +259,7 @@ def draw_bars(
     """
     labels = list(values)
     bars = ax.barh(labels, list(values.values()), color=BLUE, log=logarithmic)
-    ax.bar_label(bars, fmt=" %.3g", fontsize=9)
+    ax.bar_label(bars, [f" {float(f'{v:.3g}'):,g}" for v in values.values()], fontsize=9)
     ax.invert_yaxis()
     ax.set_xlabel(xlabel)
     ax.margins(x=0.15)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import os
 import re
 import socket
@@ -22,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cnnlib import data, project
+from cnnlib import data, models, project
 from data import idx
 
 FOLDER = Path(__file__).parents[1] / "data"
@@ -168,6 +169,39 @@ def test_first_cnn_reaches_the_accuracy_in_its_readme(image_sets):
     stated = dict(readme_table("first_cnn", "setting"))["test accuracy"]
     assert test_acc == pytest.approx(float(stated.split()[0]) / 100, abs=3e-4)
     assert test_acc >= 0.989
+
+
+def test_fashion_cnn_does_on_2000_images_what_its_history_says(image_sets):
+    stored = json.loads(data.file_path("fashion_cnn/history.json").read_text())
+    model = models.make_resnet8().eval()
+    path = data.file_path("fashion_cnn/fashion_cnn.pt")
+    model.load_state_dict(torch.load(path, weights_only=True))
+    clothes = image_sets["fashion_mnist"]
+    images = (torch.from_numpy(clothes.test_images[:2000]).float() / 255 - 0.286) / 0.353
+    with torch.inference_mode():
+        views = [[model(part) for part in x.split(500)] for x in (images, images.flip(-1))]
+    mean = sum(torch.cat(logits).softmax(dim=1) for logits in views)
+    num_right = int((mean.argmax(dim=1).numpy() == clothes.test_labels[:2000]).sum())
+    assert abs(num_right - stored["num_right_of_first_2000"]) <= 3
+    assert stored["test_acc_averaged_with_mirrored"] >= 0.94
+    one, two = stored["test_acc"], stored["test_acc_averaged_with_mirrored"]
+    in_readme = dict(readme_table("fashion_cnn", "setting"))["test accuracy"]
+    assert in_readme == f"{100 * two:.2f} % with two views, {100 * one:.2f} % with one"
+    config = stored["config"]
+    assert len(stored["history"]["val_acc"]) == config["epochs"] == 16
+
+
+def test_stored_results_are_read_and_unknown_ones_named():
+    for path in (FOLDER.parent / "benchmarks").glob("*.json"):
+        assert data.load_result(path.stem) == json.loads(path.read_text(encoding="utf-8"))
+    with pytest.raises(ValueError, match=r"no stored result is called 'ablatoin'.*'ablation'"):
+        data.load_result("ablatoin")
+
+
+def test_without_a_checkout_there_are_no_stored_results(monkeypatch):
+    monkeypatch.setattr(data.project, "root", lambda: None)
+    with pytest.raises(data.DataError, match="clone"):
+        data.load_result("ablation")
 
 
 # ---- split ----------------------------------------------------------------------------------

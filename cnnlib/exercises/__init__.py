@@ -23,6 +23,8 @@ from cnnlib.exercises import (
     nb08,
     nb09,
     nb10,
+    nb11,
+    nb12,
     record,
     verdicts,
 )
@@ -43,7 +45,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10)
+_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11, nb12)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 

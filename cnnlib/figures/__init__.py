@@ -3,6 +3,26 @@
 `figures.curves` serves many of them. What the first notebooks build is in `cnnlib.plots`.
 """
 
-from cnnlib.figures import backward, curves, fit, forward, geometry, pooling, regularise, training
+from cnnlib.figures import (
+    architectures,
+    backward,
+    curves,
+    fit,
+    forward,
+    geometry,
+    pooling,
+    regularise,
+    training,
+)
 
-__all__ = ["backward", "curves", "fit", "forward", "geometry", "pooling", "regularise", "training"]
+__all__ = [
+    "architectures",
+    "backward",
+    "curves",
+    "fit",
+    "forward",
+    "geometry",
+    "pooling",
+    "regularise",
+    "training",
+]

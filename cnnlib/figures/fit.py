@@ -179,14 +179,14 @@ def show_named_mistakes(
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.95 * columns, 2.3 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.95 * columns, 2.55 * rows), squeeze=False)
     for ax in axes.flat[len(images) :]:
         ax.remove()
     for image, label, row, ax in zip(images, labels, probabilities, axes.flat, strict=False):
         said = f"said: {classes[row.argmax()]}, {100 * row.max():.0f} %"
         draw_image(image, ax)
         ax.set_title(f"label: {classes[label]}\n{said}", fontsize=8.5)
-    figure.tight_layout(pad=0.6)
+    figure.tight_layout(pad=0.6, h_pad=1.5)
     return figure
 
 

@@ -1,13 +1,11 @@
 """Figures of notebook 10: what a norm averages, curves with points, ablations, calibration."""
 
-import json
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlib import project
 from cnnlib.figures.curves import COLOURS, MARKS, STYLES
 from cnnlib.plots import draw_bars
 
@@ -176,25 +174,3 @@ def show_bars(values: dict[str, float], *, xlabel: str) -> Figure:
     figure, ax = plt.subplots(figsize=(6.5, 0.4 * len(values) + 0.6))
     draw_bars(values, ax, xlabel=xlabel)
     return figure
-
-
-def stored_runs() -> dict[str, dict[str, list[float]]]:
-    """What `benchmarks/ablation.py` stored: recipe -> its measurements, one for each seed.
-
-    Returns:
-        name -> {"acc": test accuracies, "loss": test losses, ...}.
-
-    Raises:
-        FileNotFoundError: cnnlib was installed without the benchmarks.
-
-    Example:
-        >>> len(stored_runs()["full"]["acc"])
-        5
-
-    Taught in notebook 10.
-    """
-    folder = project.root()
-    if folder is None:
-        raise FileNotFoundError("expected benchmarks/ablation.json; it comes with a clone")
-    stored = json.loads((folder / "benchmarks" / "ablation.json").read_text(encoding="utf-8"))
-    return stored["ablation"]["runs"]

@@ -1,4 +1,4 @@
-"""The networks of notebook 11, one module a family, and what can be counted and folded in them.
+"""The networks of notebooks 11 and 12, one module a family; what can be counted and folded in them.
 
 Where torchvision has a network, its state_dict loads key for key. Weights are random; nothing is
 downloaded.
@@ -8,6 +8,8 @@ from cnnlib.models.alexnet import AlexNet
 from cnnlib.models.convnext import ConvNeXt, ConvNeXtBlock, LayerNorm2d, StochasticDepth
 from cnnlib.models.counting import count_macs, count_parameters, macs_by_layer
 from cnnlib.models.densenet import DenseLayer, DenseNet
+from cnnlib.models.fashion import Residual, conv_block, make_resnet8, make_three_conv
+from cnnlib.models.fast import make_fast_cnn
 from cnnlib.models.folding import batch_norm_folded, folded_conv
 from cnnlib.models.googlenet import GoogLeNet, Inception
 from cnnlib.models.lenet import LeNet5
@@ -35,13 +37,18 @@ __all__ = [
     "MobileNetV2",
     "MobileNetV3",
     "ResNet",
+    "Residual",
     "SqueezeExcite",
     "StochasticDepth",
     "batch_norm_folded",
+    "conv_block",
     "count_macs",
     "count_parameters",
     "folded_conv",
     "macs_by_layer",
+    "make_fast_cnn",
     "make_resnet",
+    "make_resnet8",
+    "make_three_conv",
     "make_vgg",
 ]
