@@ -10,7 +10,7 @@ from cnnlib.exercises.verdicts import Case, Exercise, Misconception, Verdict
 
 def accuracy_at_coverage(probabilities, labels, coverage):
     confidence = probabilities.max(axis=1)
-    count = math.ceil(coverage * len(labels))
+    count = int(np.ceil(coverage * len(labels)))
     surest = np.argsort(-confidence, kind="stable")[:count]
     return (probabilities[surest].argmax(axis=1) == labels[surest]).mean()
 
@@ -81,7 +81,7 @@ MISCONCEPTIONS = (
         "The number of images was rounded down (int does so too); ⌈ ⌉ rounds up, so that the "
         "coverage asked for is reached.",
     ),
-    Misconception(_of(count=round), "round goes to the nearest; ⌈ ⌉ always goes up: math.ceil."),
+    Misconception(_of(count=round), "round goes to the nearest; ⌈ ⌉ always goes up: np.ceil."),
     Misconception(
         lambda p, y, coverage: _threshold(p, y, coverage),
         "coverage was taken for a threshold on the confidence. It is a share of the images: the "
@@ -158,7 +158,7 @@ EXERCISE = Exercise(
         "How sure the network is of an image is probabilities.max(axis=1). Which order puts the "
         "surest first?",
         'np.argsort(-confidence, kind="stable") begins with the surest and keeps ties in order.',
-        "Take the first math.ceil(coverage · N) of that order, and of those the mean of "
+        "Take the first np.ceil(coverage · N) of that order, and of those the mean of "
         "argmax == label.",
     ),
     solution=accuracy_at_coverage,
