@@ -247,7 +247,7 @@ def load_result(name: str) -> dict[str, Any]:
 
     Example:
         >>> sorted(load_result("ablation"))
-        ['batch_size', 'epochs']
+        ['ablation', 'choice_of_lr']
 
     Taught in notebook 10.
     """
