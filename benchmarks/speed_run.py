@@ -2,6 +2,7 @@
 
     uv run python benchmarks/speed_run.py           # five seeds, about half a minute
     uv run python benchmarks/speed_run.py ladder    # each step, a quarter of an hour
+    uv run python benchmarks/speed_run.py scale     # one process and two, a minute
 
 Every run trains on all 60,000 training images and is then judged by the 10,000 test images; what
 was chosen, was chosen on the last 10,000 training images. The seconds are those of training
@@ -24,7 +25,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from cnnlib import data, models
+from cnnlib import data, distributed, models
 from cnnlib.batches import Batches
 from cnnlib.training import TrainConfig, evaluate, fit, pick_device, seed_everything
 
@@ -278,15 +279,20 @@ def five_seeds(device: torch.device, num_seeds: int) -> dict:
     }
 
 
+def scale(device: torch.device, num_seeds: int) -> dict:
+    """Steps in one process and in two, one thread each: it needs two idle cores."""
+    return {"steps": distributed.launch(num_processes=2)["steps"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=("run", "ladder"), default="run")
+    parser.add_argument("part", nargs="?", choices=("run", "ladder", "scale"), default="run")
     parser.add_argument("--seeds", type=int)
     arguments = parser.parse_args()
     device = pick_device()
-    part = {"run": five_seeds, "ladder": ladder}[arguments.part]
-    found = part(device, arguments.seeds or {"run": 5, "ladder": 3}[arguments.part])
-    command = "python benchmarks/speed_run.py" + " ladder" * (arguments.part == "ladder")
+    part = {"run": five_seeds, "ladder": ladder, "scale": scale}[arguments.part]
+    found = part(device, arguments.seeds or {"run": 5, "ladder": 3, "scale": 1}[arguments.part])
+    command = "python benchmarks/speed_run.py" + f" {arguments.part}" * (arguments.part != "run")
     found |= {
         "command": command,
         "threads": torch.get_num_threads(),

@@ -10,7 +10,7 @@ from cnnlib import models
 # Worked out by hand: weights × places of every convolution, and the last layer.
 THREE_CONV = 288 * 784 + 18_432 * 196 + 73_728 * 49 + 11_520
 RESNET8 = 288 * 784 + 18_432 * 784 + 2 * 36_864 * 196 + 73_728 * 196 + 2 * 147_456 * 49 + 1280
-FAST = 144 * 576 + 4608 * 144 + 18_432 * 16 + 36_864 * 4 + 2560
+FAST = 72 * 576 + 1152 * 144 + 4608 * 16 + 18_432 * 4 + 2560
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ FAST = 144 * 576 + 4608 * 144 + 18_432 * 16 + 36_864 * 4 + 2560
             RESNET8,
             288 + 18_432 + 2 * 36_864 + 73_728 + 2 * 147_456 + 2 * (32 + 3 * 64 + 3 * 128) + 1290,
         ),
-        (models.make_fast_cnn, FAST, 144 + 4608 + 18_432 + 36_864 + 2 * 176 + 2570),
+        (models.make_fast_cnn, FAST, 72 + 1152 + 4608 + 18_432 + 2 * 120 + 2570),
     ],
     ids=["three_conv", "resnet8", "fast_cnn"],
 )

@@ -25,6 +25,7 @@ from cnnlib.exercises import (
     nb10,
     nb11,
     nb12,
+    nb13,
     record,
     verdicts,
 )
@@ -45,7 +46,7 @@ __all__ = [
     "solution_source",
 ]
 
-_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11, nb12)
+_modules = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11, nb12, nb13)
 EXERCISES: dict[str, Exercise] = {e.id: e for m in _modules for e in m.EXERCISES}
 PREDICTIONS: dict[str, Prediction] = {p.id: p for m in _modules for p in m.PREDICTIONS}
 
@@ -259,8 +260,9 @@ def _known(name: Any, known: dict) -> bool:
 
 def _unknown(name: Any, known: dict, kind: str) -> Box:
     text = name if isinstance(name, str) else show(name)
-    close = difflib.get_close_matches(text, list(known), n=1)
-    lines = (("", f'Did you mean "{close[0]}"?'),) if close else ()
+    alike = {name: difflib.SequenceMatcher(None, text, name).ratio() for name in known}
+    close = max(alike, key=alike.get)  # the first of equals: 2.1 is 02.1, not 12.1
+    lines = (("", f'Did you mean "{close}"?'),) if alike[close] >= 0.6 else ()
     return Box(f"There is no {kind} {text}.", lines)
 
 

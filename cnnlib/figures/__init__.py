@@ -12,6 +12,7 @@ from cnnlib.figures import (
     geometry,
     pooling,
     regularise,
+    speed,
     training,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "geometry",
     "pooling",
     "regularise",
+    "speed",
     "training",
 ]
