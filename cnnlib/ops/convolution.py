@@ -10,6 +10,7 @@ from cnnlib.geometry import (
     to_pair,
 )
 from cnnlib.ops.checks import check_grad, check_images, check_weight
+from cnnlib.ops.threads import each_part
 from cnnlib.ops.windows import (
     add_column_blocks,
     add_windows,
@@ -64,11 +65,16 @@ def conv2d(
     # One matrix product an image and group: each kernel is a row, each window a column.
     kernels = np.ascontiguousarray(weight).reshape(groups, O // groups, -1)
     products = np.empty((N, groups, O // groups, out_h * out_w), images.dtype)
-    for block, columns in column_blocks(
-        images, kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside=O
-    ):
-        columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
-        np.matmul(kernels, columns, out=products[block])
+
+    def multiply(part: slice) -> None:
+        for block, columns in column_blocks(
+            images[part], kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside=O
+        ):
+            columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
+            np.matmul(kernels, columns, out=products[part][block])
+
+    rows = O + groups * kernels.shape[2]
+    each_part(multiply, N, N * rows * out_h * out_w * images.itemsize)
     out = products.reshape(N, O, out_h, out_w)
     if bias is not None:
         out += bias[:, None, None]
@@ -120,22 +126,31 @@ def conv2d_backward(
     kernels = np.ascontiguousarray(weight).reshape(groups, O // groups, -1)
     grads = np.ascontiguousarray(grad_out).reshape(N, groups, O // groups, out_h * out_w)
     grad_images = np.empty_like(images, order="C")
-    grad_kernels = np.zeros_like(kernels)
     rows_beside = O + groups * kernels.shape[2]  # of grads and grad_columns
-    grad_columns = None
-    for block, columns in column_blocks(
-        images, kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside
-    ):
-        columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
-        # Of out = kernels @ columns, each factor's gradient is grad_out times the other.
-        grad_kernels += np.matmul(grads[block], columns.swapaxes(2, 3)).sum(axis=0)
-        if grad_columns is None:  # made once: fresh memory for each block would take longer to get
-            grad_columns = np.empty(columns.shape, images.dtype)
-        part = grad_columns[: len(columns)]  # the last block may hold fewer images
-        np.matmul(kernels.swapaxes(1, 2), grads[block], out=part)
-        windows = part.reshape(-1, C, *kernel_size, out_h, out_w)
-        grad_images[block] = add_column_blocks(windows, (H, W), amounts, stride, dilation)
-    return grad_images, grad_kernels.reshape(weight.shape), grad_out.sum(axis=(0, 2, 3))
+
+    def multiply(part: slice) -> np.ndarray:
+        grad_kernels, grad_columns = np.zeros_like(kernels), None
+        for block, columns in column_blocks(
+            images[part], kernel_size, (out_h, out_w), amounts, stride, dilation, rows_beside
+        ):
+            columns = columns.reshape(-1, groups, kernels.shape[2], out_h * out_w)
+            # Of out = kernels @ columns, each factor's gradient is grad_out times the other.
+            grad = grads[part][block]
+            grad_kernels += np.matmul(grad, columns.swapaxes(2, 3)).sum(axis=0)
+            if grad_columns is None:  # made once: fresh memory for each block would take longer
+                grad_columns = np.empty(columns.shape, images.dtype)
+            some = grad_columns[: len(columns)]  # the last block may hold fewer images
+            np.matmul(kernels.swapaxes(1, 2), grad, out=some)
+            windows = some.reshape(-1, C, *kernel_size, out_h, out_w)
+            summed = add_column_blocks(windows, (H, W), amounts, stride, dilation)
+            grad_images[part][block] = summed
+        return grad_kernels
+
+    rows = groups * kernels.shape[2] + rows_beside
+    num_bytes = N * rows * out_h * out_w * images.itemsize
+    parts = each_part(multiply, N, num_bytes)
+    grad_weight = sum(parts).reshape(weight.shape)
+    return grad_images, grad_weight, grad_out.sum(axis=(0, 2, 3))
 
 
 def conv_transpose2d(
