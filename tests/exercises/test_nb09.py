@@ -849,7 +849,7 @@ for _fault, _says in {
     MUTANTS.append(Mutant("09.10", _fault, _answer, _says))
 
 
-@mutant("09.10", "does not take the images", "just as they are dealt")
+@mutant("09.10", "does not take the images", "just as they are given")
 def expects_flat_images(batches, num_steps, seed):
     return nn.Linear(784, 10)
 

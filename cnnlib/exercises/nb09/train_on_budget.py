@@ -2,10 +2,8 @@
 
 import time
 
-import numpy as np
-
-from cnnlib.exercises.compare import kind
 from cnnlib.exercises.engine import attempt, unfit
+from cnnlib.exercises.networks import logits_of, unusable_network
 from cnnlib.exercises.verdicts import Exercise, Verdict, correct, not_attempted, not_yet, raised
 
 NUM_STEPS, BATCH_SIZE, WANTED_ACC, BUDGET_S = 120, 64, 0.81, 60.0
@@ -100,11 +98,11 @@ def _judge(answer) -> Verdict:
             if isinstance(error, NotImplementedError) and chance == 10:
                 return not_attempted()
             return raised(error, case)
-        if problem := _unusable(got, case):
+        if problem := unusable_network(got, case):
             return problem
         if num_steps > 4:
             return _overspent(num_steps, 4, case)
-        outputs.append(_logits(got, pairs[5][0]))
+        outputs.append(logits_of(got, pairs[5][0]))
     if not torch.equal(*outputs):
         cause = "torch.manual_seed(seed) before the network is made: its first weights are random."
         return not_yet("The same seed gave two different networks.", case, cause=cause)
@@ -113,44 +111,11 @@ def _judge(answer) -> Verdict:
     case = ("case", f"a budget of {NUM_STEPS} steps, seed 0")
     if error is not None:
         return raised(error, case, attempted=True)
-    if problem := _unusable(got, case):
+    if problem := unusable_network(got, case):
         return problem
     if num_steps > NUM_STEPS:
         return _overspent(num_steps, NUM_STEPS, case)
     return _score(got, pairs, held_out, num_dealt, num_steps, seconds, case)
-
-
-def _logits(model, images):
-    import torch
-
-    from cnnlib.training.evaluation import eval_mode
-
-    with eval_mode(model), torch.no_grad():
-        return model(images)
-
-
-def _unusable(model, case) -> Verdict | None:
-    import torch
-    from torch import nn
-
-    if not isinstance(model, nn.Module):
-        words = "Your function returned None: does it end in return model?" if model is None else ""
-        if isinstance(model, tuple | list):
-            words = "Only the network is wanted, without a history."
-        elif isinstance(model, dict):
-            words = "A state_dict are the weights alone; the network itself is wanted."
-        return not_yet("Return the trained network, an nn.Module.", case, ("got", kind(model)),
-                       cause=words)  # fmt: skip
-    logits, error = attempt(lambda: _logits(model, torch.zeros(2, 1, 28, 28)))
-    if error is not None:
-        cause = "It is scored on images just as they are dealt: float32 (N, 1, 28, 28), 0 to 1."
-        return not_yet("The network does not take the images.", case, ("got", str(error)[:200]),
-                       cause=cause)  # fmt: skip
-    if np.shape(logits) != (2, 10):
-        cause = "One logit for each of ten classes: (N, 1, 28, 28) -> (N, 10)."
-        return not_yet("The network's output has the wrong shape.", case,
-                       ("got", f"{np.shape(logits)} for two images"), cause=cause)  # fmt: skip
-    return None
 
 
 def _overspent(num_steps, allowed, case) -> Verdict:
@@ -168,7 +133,7 @@ def _score(model, pairs, held_out, num_dealt, num_steps, seconds, case) -> Verdi
     logits, labels = collect_logits(model, held_out)
     acc = float((logits.argmax(dim=1) == labels).double().mean())
     seen = torch.cat([images for images, _ in pairs[:20]]), torch.cat([y for _, y in pairs[:20]])
-    train_logits = _logits(model, seen[0])
+    train_logits = logits_of(model, seen[0])
     train_acc = float((train_logits.argmax(dim=1) == seen[1]).double().mean())
     scores = (
         ("held out", f"{acc:.3f} of {NUM_HELD_OUT:,} images right; wanted at least {WANTED_ACC}"),
@@ -255,7 +220,8 @@ def _acc_on(model, pairs, mean, std) -> float:
     import torch
 
     right = [
-        (_logits(model, (x - mean) / std).argmax(dim=1) == y).double().mean() for x, y in pairs[:8]
+        (logits_of(model, (x - mean) / std).argmax(dim=1) == y).double().mean()
+        for x, y in pairs[:8]
     ]
     return float(torch.stack(right).mean())
 
@@ -272,14 +238,14 @@ def _still_falls(model, pairs) -> bool:
         parameter.requires_grad_(True)
     images = torch.cat([x for x, _ in pairs[:6]])
     labels = torch.cat([y for _, y in pairs[:6]])
-    before = float(F.cross_entropy(_logits(trial, images), labels))
+    before = float(F.cross_entropy(logits_of(trial, images), labels))
     optimizer = torch.optim.Adam(trial.parameters(), lr=3e-3)
     for x, y in pairs[6:36]:
         loss = F.cross_entropy(trial(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return float(F.cross_entropy(_logits(trial, images), labels)) < 0.85 * before
+    return float(F.cross_entropy(logits_of(trial, images), labels)) < 0.85 * before
 
 
 EXERCISE = Exercise(

@@ -3,9 +3,9 @@
 import copy
 import time
 
-from cnnlib.exercises.compare import kind
 from cnnlib.exercises.engine import unfit
 from cnnlib.exercises.nb13.budget import Overspent, Spending, watched
+from cnnlib.exercises.networks import logits_of, unusable_network
 from cnnlib.exercises.verdicts import Exercise, Verdict, correct, not_attempted, not_yet, raised
 
 MAX_FLOP, WANTED_ACC, MAX_S = 4e9, 0.967, 120.0
@@ -95,7 +95,7 @@ def _call(answer, pair, max_flop, case, first=False):
         return None, spending, _overspent(spending, max_flop, case)
     if error is not None:
         return None, spending, raised(error, case, attempted=not first)
-    return got, spending, _unusable(got, case)
+    return got, spending, unusable_network(got, case)
 
 
 def _overspent(spending: Spending, max_flop, case) -> Verdict:
@@ -106,41 +106,6 @@ def _overspent(spending: Spending, max_flop, case) -> Verdict:
         cause="A training step costs about 6 × MACs × images: 2 operations for each MAC, three "
         "passes. How many steps fit into max_flop? Whatever goes through a network counts.",
     )
-
-
-def _logits(model, images):
-    import torch
-
-    from cnnlib.training.evaluation import eval_mode
-
-    with eval_mode(model), torch.no_grad():
-        return torch.cat([model(part) for part in images.split(1000)])
-
-
-def _unusable(model, case) -> Verdict | None:
-    import torch
-    from torch import nn
-
-    if not isinstance(model, nn.Module):
-        words = "Your function returned None: does it end in return model?" if model is None else ""
-        if isinstance(model, tuple | list):
-            words = "Only the network is wanted, without a history."
-        elif isinstance(model, dict):
-            words = "A state_dict are the weights alone; the network itself is wanted."
-        return not_yet("Return the trained network, an nn.Module.", case, ("got", kind(model)),
-                       cause=words or "The network itself is wanted.")  # fmt: skip
-    try:
-        logits = _logits(model, torch.zeros(2, 1, 28, 28))
-        shape = tuple(logits.shape)
-    except Exception as error:
-        cause = "It is judged on images just as they are given: float32 (N, 1, 28, 28), 0 to 1."
-        return not_yet("The network does not take the images.", case, ("got", str(error)[:200]),
-                       cause=cause)  # fmt: skip
-    if shape != (2, 10):
-        cause = "One logit for each of ten classes: (N, 1, 28, 28) -> (N, 10)."
-        return not_yet("The network's output has the wrong shape.", case,
-                       ("got", f"{shape} for two images"), cause=cause)  # fmt: skip
-    return None
 
 
 def _score(model, spending: Spending, train, held_out, seconds, case) -> Verdict:
@@ -162,14 +127,14 @@ def _score(model, spending: Spending, train, held_out, seconds, case) -> Verdict
 
 
 def _acc(model, images, labels) -> float:
-    return float((_logits(model, images).argmax(dim=1) == labels).double().mean())
+    return float((logits_of(model, images).argmax(dim=1) == labels).double().mean())
 
 
 def _cause(model, spending: Spending, train, held_out, acc) -> str:
     import torch
 
     few = train[0][:2000], train[1][:2000]
-    logits = _logits(model, few[0])
+    logits = logits_of(model, few[0])
     if not bool(torch.isfinite(logits).all()):
         return "There are outputs that are not finite: the learning rate is too high."
     if spending.backward_flop == 0:
@@ -228,7 +193,7 @@ def _flop_of_image(model) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        _logits(model, torch.zeros(8, 1, 28, 28))
+        logits_of(model, torch.zeros(8, 1, 28, 28))
     return 3 * counter.get_total_flops() / 8
 
 
